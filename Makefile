@@ -1,0 +1,74 @@
+# The same few commands for people and for CI. Each one installs what it needs first:
+# requirements.lock pins every package with its hashes.
+
+PYTHON ?= python3
+WORKERS ?= 2
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help install lab app test test-faults browser lint format bench requirements lock clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo '  Options: PYTHON=python3.12  WORKERS=2 (test processes)  ARGS="…" (passed on)'
+
+install: $(STAMP) ## .venv with everything from the lock file, and this checkout in it
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("image-workbench needs Python 3.11 or newer, and $(PYTHON) is " + sys.version.split()[0] + "; name another one: make PYTHON=python3.12 …")'
+	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+lab: $(STAMP) ## open JupyterLab on a notebook that generates images at once
+	$(BIN)/jupyter-workbench lab $(ARGS)
+
+app: $(STAMP) ## serve the notebook as a page with Voilà
+	$(BIN)/jupyter-workbench app $(ARGS)
+
+test: lint browser ## lint and every test but the fault matrix (at most 12 minutes on two cores)
+	$(BIN)/python -m pytest tests --ignore=tests/faults -n $(WORKERS) --dist loadgroup $(ARGS)
+
+test-faults: $(STAMP) ## kills, full disks, soaks (at most 15 minutes on two cores)
+	@if ls tests/faults/test_*.py >/dev/null 2>&1; then \
+	  set -x; $(BIN)/python -m pytest tests/faults -n $(WORKERS) --dist loadgroup $(ARGS); \
+	else echo 'tests/faults has no tests yet.'; fi
+
+browser: $(STAMP)
+	@if ls tests/browser/test_*.py >/dev/null 2>&1; then \
+	  $(BIN)/python tests/browser/ensure_browser.py; fi
+
+lint: $(STAMP) ## ruff, its formatter, mypy
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy --strict -p workbench
+
+format: $(STAMP) ## let ruff put the code in shape
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(STAMP) ## the benchmarks; ARGS="PF-8" for some of them
+	$(BIN)/python -m benchmarks $(ARGS)
+
+requirements: $(STAMP) ## make tests/requirements.md anew from the marks of the tests
+	$(BIN)/python -m pytest --collect-only -q --requirements-table tests/requirements.md tests >/dev/null
+	@sed -n 4p tests/requirements.md
+
+lock: ## make requirements.lock anew; ARGS=--upgrade for the newest versions
+	$(PYTHON) -m venv build/lock
+	build/lock/bin/pip install --quiet uv
+	build/lock/bin/uv pip compile pyproject.toml --quiet $(ARGS) \
+	  --universal --python-version 3.11 --generate-hashes \
+	  --extra test --extra postgres --extra comfyui \
+	  --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
+	  --output-file requirements.lock
+
+clean: ## remove builds and caches (the environment stays: rm -r .venv)
+	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis htmlcov .coverage .coverage.*
+	find . -name __pycache__ -not -path './$(VENV)/*' -not -path '*/node_modules/*' -prune -exec rm -rf {} +

@@ -1,0 +1,88 @@
+"""What every test shares: a clean environment, guards around the engine, marks."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+pytest_plugins = ["tests.plugins.requirement_marks", "tests.plugins.engine_guards"]
+
+# Reproducible runs: the same examples each time, no example database, and no time limit per
+# example (two busy cores); pytest-timeout limits the whole test.
+hypothesis.settings.register_profile(
+    "house", derandomize=True, deadline=None, database=None, print_blob=True
+)
+hypothesis.settings.load_profile("house")
+
+# A test that moves HOME must still find the browser that Playwright keeps below it.
+os.environ.setdefault("PLAYWRIGHT_BROWSERS_PATH", str(Path.home() / ".cache" / "ms-playwright"))
+
+_OURS = re.compile(r"^WORKBENCH_")
+_PROVIDERS = re.compile(
+    r"^(FAL_KEY|HF_TOKEN|COMFYUI_URL|SDWEBUI_URL)$|_(API_KEY|API_TOKEN|BASE_URL)$"
+)
+# Each folder gets its mark; the tests of the slow rooms share one worker, and so one server.
+_MARK_OF_FOLDER = {"faults": pytest.mark.faults}
+_GROUP_OF_FOLDER = {"browser", "package"}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.getgroup("image-workbench").addoption(
+        "--real",
+        action="store_true",
+        help="also run the tests that call real providers with real keys (they cost money)",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        folder = _room_of(item)
+        if mark := _MARK_OF_FOLDER.get(folder):
+            item.add_marker(mark)
+        if folder in _GROUP_OF_FOLDER:
+            item.add_marker(pytest.mark.xdist_group(folder))
+        if item.get_closest_marker("real") and not config.getoption("--real"):
+            item.add_marker(pytest.mark.skip(reason="calls a real provider; run with --real"))
+
+
+def _room_of(item: pytest.Item) -> str:
+    below = item.path.relative_to(Path(__file__).parent)
+    return below.parts[0]
+
+
+@pytest.fixture(autouse=True)
+def no_keys_or_settings(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """No test sees the settings or the provider keys of whoever runs it."""
+    real = request.node.get_closest_marker("real") is not None
+    for name in list(os.environ):
+        if _OURS.search(name) or (_PROVIDERS.search(name) and not real):
+            monkeypatch.delenv(name)
+    return
+
+
+@pytest.fixture
+def workspace_home(
+    no_keys_or_settings: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """An empty folder that is HOME and the current folder of this test.
+
+    No WORKBENCH_* variable and no provider key is set, and the XDG folders follow HOME. A
+    default workspace opened now comes to lie in `workspace_home / ".workbench"`.
+    """
+    home = tmp_path / "home"
+    home.mkdir()
+    for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    for name in [name for name in os.environ if name.startswith(("JUPYTERHUB_", "JUPYTER_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("USERPROFILE", str(home))
+    monkeypatch.chdir(home)
+    return home
