@@ -1,0 +1,1 @@
+"""The Python face: Workspace, Topic, Batch, Generation, Asset, frames. Puts the rooms together."""

@@ -1,0 +1,149 @@
+"""Callbacks on events: one dispatcher thread per engine, in order, at least once.
+
+A callback that raises is written to the event log and stays subscribed; a coroutine function runs
+on the engine's loop. No callback ever runs on the engine's own thread, so it may be slow.
+"""
+
+from __future__ import annotations
+
+import inspect
+import threading
+import traceback
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
+
+from workbench.domain.events import EVENTS, events_of
+from workbench.domain.parameters import closest
+from workbench.domain.records import Identity
+from workbench.errors import EngineClosed, InvalidRequest, StoreError
+
+if TYPE_CHECKING:
+    from workbench.workspace.engine import Engine
+
+Callback = Callable[[dict[str, Any]], Any]
+
+
+class _Listener:
+    """The callbacks of one identity with their place in the feed."""
+
+    def __init__(self, identity: Identity, cursor: str) -> None:
+        self.identity = identity
+        self.cursor = cursor
+        self.callbacks: list[tuple[str, Callback]] = []
+
+
+class Dispatcher:
+    """Reads the change feed and calls what was subscribed with ``ws.on``."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._lock = threading.Lock()
+        self._listeners: dict[Identity, _Listener] = {}
+        self._woken = threading.Event()
+        self._stopped = False
+        self._thread: threading.Thread | None = None
+        self._unsubscribe: Callable[[], None] | None = None
+
+    def on(self, identity: Identity, name: str, callback: Callback) -> Callable[[], None]:
+        """Subscribe; returns the function that ends the subscription.
+
+        Raises
+        ------
+        InvalidRequest
+            For an unknown event (with a near match) or something that cannot be called.
+        """
+        if name not in EVENTS:
+            near = closest(str(name), EVENTS)
+            hint = (
+                f" Did you mean {near!r}?" if near else f" There are: {', '.join(sorted(EVENTS))}."
+            )
+            raise InvalidRequest("name", f"there is no event {str(name)[:80]!r}.{hint}")
+        if not callable(callback):
+            raise InvalidRequest("callback", f"must be a function, not {callback!r}.")
+        entry = (name, callback)
+        with self._lock:
+            listener = self._listeners.get(identity)
+            if listener is None:
+                listener = _Listener(identity, self._engine.store.cursor())
+                self._listeners[identity] = listener
+            listener.callbacks.append(entry)
+            self._start()
+
+        def unsubscribe() -> None:
+            with self._lock:
+                if entry in listener.callbacks:
+                    listener.callbacks.remove(entry)
+                if not listener.callbacks and self._listeners.get(identity) is listener:
+                    del self._listeners[identity]
+
+        return unsubscribe
+
+    def is_current(self) -> bool:
+        """Tell whether the calling thread is the dispatcher's."""
+        return threading.current_thread() is self._thread
+
+    def stop(self) -> None:
+        """Deliver nothing more and end the thread."""
+        self._stopped = True
+        if self._unsubscribe is not None:
+            self._unsubscribe()
+        self._woken.set()
+        if self._thread is not None and not self.is_current():
+            self._thread.join(5)
+
+    def _start(self) -> None:
+        if self._thread is None and not self._stopped:
+            self._unsubscribe = self._engine.subscribe(self._woken.set)
+            self._thread = threading.Thread(target=self._run, name="workbench-events", daemon=True)
+            self._thread.start()
+
+    def _run(self) -> None:
+        while not self._stopped:
+            self._woken.wait()
+            self._woken.clear()
+            with self._lock:
+                listeners = list(self._listeners.values())
+            for listener in listeners:
+                try:
+                    self._deliver(listener)
+                except EngineClosed:
+                    return
+                except StoreError as error:
+                    self._log(f"Events could not be read: {error}", "")
+
+    def _deliver(self, listener: _Listener) -> None:
+        while not self._stopped:
+            page = self._engine.store.changes(listener.identity, listener.cursor)
+            for change in page.items:
+                for name, payload in events_of(change):
+                    for wanted, callback in list(listener.callbacks):
+                        if wanted == name:
+                            self._call(name, callback, payload)
+            listener.cursor = page.cursor
+            if not page.has_more:
+                return
+
+    def _call(self, name: str, callback: Callback, payload: dict[str, Any]) -> None:
+        # Border "callback": whatever a user's function raises is recorded, never swallowed.
+        try:
+            if inspect.iscoroutinefunction(callback):
+                self._engine.loop.submit(callback(dict(payload))).add_done_callback(
+                    lambda future: self._note_failure(name, callback, future)
+                )
+            else:
+                callback(dict(payload))
+        except Exception as error:  # noqa: BLE001 - see above
+            self._log_failure(name, callback, error)
+
+    def _note_failure(self, name: str, callback: Callback, future: Future[Any]) -> None:
+        if not future.cancelled() and (error := future.exception()) is not None:
+            self._log_failure(name, callback, error)
+
+    def _log_failure(self, name: str, callback: Callback, error: BaseException) -> None:
+        title = getattr(callback, "__qualname__", repr(callback))
+        text = f"The callback {title} for {name} failed: {type(error).__name__}: {error}"
+        self._log(text, "".join(traceback.format_exception(error)))
+
+    def _log(self, text: str, trace: str) -> None:
+        self._engine.store.log("error", "callback", text, data={"traceback": trace})

@@ -1,0 +1,266 @@
+"""One engine per process and workspace: the only place where the rooms are put together.
+
+An engine owns the store (with its writer thread), the media folder, the loop thread, the hub that
+follows the change feed, and, if anybody wants jobs run here, the runner. Workspaces that are opened
+with the same location share it; it is closed with the last of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, TypeVar
+
+from workbench.domain.ids import new_id
+from workbench.errors import EngineClosed, WorkbenchError, WrongThread
+from workbench.media import Limits, Media
+from workbench.ports import Clock, RunnerInfo
+from workbench.runner.executor import LocalExecutor
+from workbench.runner.hub import Hub
+from workbench.runner.loop import EngineLoop
+from workbench.runner.runner import Runner
+from workbench.runner.settings import RunnerSettings
+from workbench.store.bell import Bell
+from workbench.store.liveness import OwnerLock, is_alive
+from workbench.store.sqlite.store import SqliteStore
+from workbench.workspace.clock import SystemClock
+from workbench.workspace.dispatch import Dispatcher
+from workbench.workspace.location import host_name
+from workbench.workspace.plugins import ProviderRegistry
+from workbench.workspace.settings import load_settings
+
+T = TypeVar("T")
+
+_HOUSEKEEPING_S = 6 * 3600.0
+_DAY_MS = 86_400_000
+_OLD_TEMP_S = 3600.0
+
+_engines: dict[Path, Engine] = {}
+_engines_lock = threading.RLock()
+_forked: list[object] = []  # engines of a parent process: kept, so that nothing finalises them
+
+
+class _Liveness:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def is_alive(self, runner_id: str) -> bool:
+        return is_alive(self._folder, runner_id)
+
+
+class _Doorbell:
+    """The store's bell as the hub wants it."""
+
+    def __init__(self, bell: Bell) -> None:
+        self._bell = bell
+
+    def fileno(self) -> int:
+        return self._bell.fileno()
+
+    def drain(self) -> bool:
+        return self._bell.drain()
+
+    def ring(self) -> None:
+        self._bell.ring_others()
+
+
+class Engine:
+    """Everything that one process needs for one workspace. Use `acquire`, not the constructor."""
+
+    def __init__(self, folder: Path, clock: Clock) -> None:
+        self.folder = folder
+        self.clock = clock
+        self.closed = False
+        self.dead = False  # this is a forked child's copy
+        self.id = new_id()
+        self._handles = 0
+        self._runner: Runner | None = None
+        self.settings = load_settings(folder)
+        self.store = SqliteStore(folder, clock=clock)
+        self._owner_lock = OwnerLock(folder, self.id)
+        self._owner_lock.acquire()
+        self.media = Media(
+            folder,
+            Limits(
+                max_bytes=self.settings.media_max_bytes,
+                max_pixels=self.settings.media_max_pixels,
+            ),
+        )
+        self.registry = ProviderRegistry(self.store.prices)
+        self.registry.load()
+        self.executor = LocalExecutor(threads=self.settings.runner_work_threads)
+        self.loop = EngineLoop()
+        self.loop.start()
+        self._bell = Bell(
+            self.store.database.runtime_dir, self.id, is_alive=lambda id: is_alive(folder, id)
+        )
+        mute = self._bell.fileno() < 0  # no runtime folder: the poll alone carries the feed
+        self.hub = Hub(
+            self.loop,
+            data_version=self.store.database.data_version,
+            doorbell=None if mute else _Doorbell(self._bell),
+        )
+        self.hub.start()
+        self._unsubscribe = self.store.on_commit(self.hub.notify)
+        self.dispatcher = Dispatcher(self)
+        for plugin in self.registry.broken:
+            self.store.log("error", "plugin", plugin.message, data={"traceback": plugin.traceback})
+
+    # -- life -------------------------------------------------------------------------------------
+
+    @classmethod
+    def acquire(cls, folder: Path, *, run_jobs: bool, clock: Clock | None = None) -> Engine:
+        """Return this process's engine for `folder`, opening it if needed; counts one more user."""
+        with _engines_lock:
+            engine = _engines.get(folder)
+            if engine is None or engine.closed:
+                engine = cls(folder, clock or SystemClock())
+                _engines[folder] = engine
+            engine._handles += 1
+            try:
+                if run_jobs:
+                    engine._start_runner()
+            except BaseException:
+                engine.release(wait=False)
+                raise
+            return engine
+
+    def release(self, *, wait: bool) -> None:
+        """Count one user less; with the last one the engine closes."""
+        with _engines_lock:
+            self._handles -= 1
+            if self._handles > 0 or self.closed:
+                return
+        self.close(wait=wait)
+
+    def close(self, *, wait: bool) -> None:
+        """Stop everything in order. `wait`: finish queued and running jobs first."""
+        if self.dead or self.closed:
+            return
+        if wait and self._runner is not None:
+            # Outside the lock: other workspaces may be opened and closed meanwhile.
+            self._run(self._runner.stop(wait=True))
+            self._runner = None
+        with _engines_lock:
+            if self.closed:
+                return
+            self.closed = True
+            if _engines.get(self.folder) is self:
+                del _engines[self.folder]
+        if self._runner is not None:
+            self._run(self._runner.stop(wait=False))
+            self._runner = None
+        self.dispatcher.stop()
+        self._unsubscribe()
+        for provider in self.registry.providers.values():
+            self._run(provider.close())
+        self.hub.stop()
+        self.store.close()
+        self._bell.close()
+        self.loop.stop()
+        self.executor.close()
+        self._owner_lock.release()
+
+    def _start_runner(self) -> None:
+        if self._runner is not None:
+            return
+        info = RunnerInfo(self.id, os.getpid(), host_name(), "workbench", True)
+        self.store.register_runner(info).result()
+        self._runner = Runner(
+            store=self.store,
+            media=self.media,
+            providers=self.registry.providers,
+            hub=self.hub,
+            loop=self.loop,
+            liveness=_Liveness(self.folder),
+            executor=self.executor,
+            clock=self.clock,
+            info=info,
+            settings=RunnerSettings(max_jobs=self.settings.runner_max_jobs),
+        )
+        self._run(self._runner.start())
+        self.loop.submit(self._keep_house())
+
+    async def _keep_house(self) -> None:
+        """Retention: prune the feed, purge old trash, sweep temporary files; now and every 6 h."""
+        while not self.closed:
+            day = self.settings.feed_keep_days * _DAY_MS
+            try:
+                await self.finished(
+                    self.store.prune_changes(keep_rows=self.settings.feed_keep_rows, keep_ms=day)
+                )
+                before = self.clock.now_ms() - self.settings.trash_keep_days * _DAY_MS
+                gone = await self.finished(self.store.purge(None, deleted_before_ms=before))
+                for asset_id in gone:
+                    await self.executor.run(self.media.remove, asset_id)
+                await self.executor.run(self.media.sweep_temp, _OLD_TEMP_S)
+            except EngineClosed:
+                return
+            except (WorkbenchError, OSError) as error:
+                # Housekeeping must not end the engine; the log pane shows that it did not work.
+                self.store.log("warning", "housekeeping", f"Housekeeping failed: {error}")
+            await asyncio.sleep(_HOUSEKEEPING_S)
+
+    # -- use --------------------------------------------------------------------------------------
+
+    @property
+    def runner(self) -> Runner | None:
+        """The runner, if jobs run in this process."""
+        return self._runner
+
+    def check_open(self) -> None:
+        """Raise EngineClosed if the workspace was closed or this process is a fork."""
+        if self.dead:
+            raise EngineClosed(
+                "This process is a fork of the one that opened the workspace; "
+                "open it again here with workbench.open()."
+            )
+        if self.closed:
+            raise EngineClosed("This workspace was closed; open it again with workbench.open().")
+
+    def check_may_block(self) -> None:
+        """Raise WrongThread on the engine or dispatcher thread, which must not wait for jobs."""
+        if self.loop.is_current() or self.dispatcher.is_current():
+            raise WrongThread(
+                "wait() would stop the engine that it waits for; use 'await' here, or wait in "
+                "another thread."
+            )
+
+    def is_alive(self, runner_id: str) -> bool:
+        """Tell whether the process with this runner id lives (this one included)."""
+        return runner_id == self.id or is_alive(self.folder, runner_id)
+
+    async def finished(self, future: Future[T]) -> T:
+        """Await a write of the store."""
+        return await asyncio.wrap_future(future)
+
+    def _run(self, work: Any, timeout_s: float | None = None) -> Any:
+        return self.loop.submit(work).result(timeout_s)
+
+    def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call `callback` on the engine loop whenever the change feed moved."""
+        return self.hub.subscribe(callback)
+
+
+def _close_all() -> None:
+    for engine in list(_engines.values()):
+        engine.close(wait=False)
+
+
+def _forget_in_child() -> None:
+    global _engines_lock
+    _engines_lock = threading.RLock()  # the parent may have held it
+    for engine in _engines.values():
+        engine.dead = True
+    _forked.extend(_engines.values())
+    _engines.clear()
+
+
+atexit.register(_close_all)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_in_child)

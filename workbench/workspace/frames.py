@@ -1,0 +1,187 @@
+"""Tables in and out: generations, ledger and SQL as DataFrames, and judgements back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from workbench.domain.money import from_micro
+from workbench.domain.parameters import closest
+from workbench.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from workbench.domain.records import LedgerEntry
+
+COLUMNS = (
+    "batch_id",
+    "topic_id",
+    "topic",
+    "project",
+    "index",
+    "operation",
+    "status",
+    "detail",
+    "prompt",
+    "prompt_sent",
+    "negative_prompt",
+    "provider",
+    "model",
+    "width",
+    "height",
+    "seed",
+    "cost",
+    "unit",
+    "created_at",
+    "started_at",
+    "finished_at",
+    "duration_s",
+    "rating",
+    "favourite",
+    "tags",
+    "note",
+    "cached",
+    "retry_of",
+    "error_kind",
+    "error",
+    "asset_id",
+    "path",
+    "mime",
+    "size_bytes",
+)
+JUDGED = ("rating", "favourite", "tags", "note")
+_TIMES = ("created_at", "started_at", "finished_at")
+_WHOLE = ("index", "width", "height", "seed", "size_bytes", "rating")
+
+
+def generations_frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return one row per generation, index ``generation_id``, columns `COLUMNS` and ``param.*``.
+
+    Times are UTC timestamps, ``cost`` is a Decimal, ``tags`` a sorted list, whole numbers may be
+    missing (Int64).
+    """
+    import pandas as pd
+
+    records = [dict(row) for row in rows]
+    index = pd.Index([record.pop("generation_id") for record in records], name="generation_id")
+    extra = sorted({key for record in records for key in record if key not in COLUMNS})
+    columns: dict[str, Any] = {}
+    for name in (*COLUMNS, *extra):
+        values = [record.get(name) for record in records]
+        if name in _TIMES:
+            columns[name] = pd.to_datetime(pd.Series(values, dtype="Int64"), unit="ms", utc=True)
+            columns[name].index = index
+        elif name in _WHOLE:
+            columns[name] = pd.Series(_unsigned_safe(values), dtype="Int64", index=index)
+        elif name in ("favourite", "cached"):
+            columns[name] = pd.Series([bool(value) for value in values], dtype=bool, index=index)
+        elif name == "duration_s":
+            columns[name] = pd.Series(values, dtype="float64", index=index)
+        elif name.startswith(("param.", "score.")):
+            columns[name] = pd.Series(values, index=index)
+        else:
+            columns[name] = pd.Series(values, dtype="object", index=index)
+    return pd.DataFrame(columns, index=index)
+
+
+def _unsigned_safe(values: list[Any]) -> list[Any]:
+    return [None if value is None else int(value) for value in values]
+
+
+def judgements_from_frame(
+    frame: pd.DataFrame, current: Mapping[str, Mapping[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """Return what differs from `current` (by generation id) in the judged columns of `frame`."""
+    import pandas as pd
+
+    if not isinstance(frame, pd.DataFrame):
+        raise InvalidRequest("df", f"must be a DataFrame, not {type(frame).__name__}.")
+    if "generation_id" in frame.columns:
+        frame = frame.set_index("generation_id")
+    present = [name for name in JUDGED if name in frame.columns]
+    if not present:
+        known = [str(column) for column in frame.columns]
+        near = [near for name in JUDGED if (near := closest(name, known))]
+        hint = f" Is {near[0]!r} meant?" if near else ""
+        raise InvalidRequest("df", f"has none of the columns {', '.join(JUDGED)}.{hint}")
+    if frame.index.has_duplicates:
+        raise InvalidRequest("df", "names a generation twice; keep one row for each.")
+    changes: dict[str, dict[str, Any]] = {}
+    for id, row in zip(frame.index, frame[present].itertuples(index=False), strict=True):
+        if not isinstance(id, str):
+            raise InvalidRequest("df", f"its index must be generation ids, not {id!r}.")
+        values = {name: _plain(name, value) for name, value in zip(present, row, strict=True)}
+        before = current.get(id, {})
+        changed = {
+            name: value
+            for name, value in values.items()
+            if value is not None and before.get(name) != value
+        }
+        if id not in current:
+            changes[id] = values  # unknown: the store names it and refuses all
+        elif changed:
+            changes[id] = changed
+    return changes
+
+
+def _plain(name: str, value: Any) -> Any:
+    if name == "tags":
+        if value is None or isinstance(value, float):
+            return None
+        if isinstance(value, str):
+            raise InvalidRequest("tags", f"must be a list of texts, not {value!r}.")
+        return sorted(set(value))
+    if value is None or value != value or type(value).__name__ == "NAType":  # noqa: PLR0124 (NaN)
+        return None
+    if name == "rating":
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            raise InvalidRequest(
+                "rating", f"must be a number from 0 to 5, not {value!r}."
+            ) from None
+        if not number.is_integer():
+            raise InvalidRequest("rating", f"must be a whole number from 0 to 5, not {value!r}.")
+        return int(number)
+    if name == "favourite":
+        if type(value).__name__ not in ("bool", "bool_"):
+            raise InvalidRequest("favourite", f"must be True or False, not {value!r}.")
+        return bool(value)
+    return value
+
+
+def ledger_frame(entries: Iterable[LedgerEntry]) -> pd.DataFrame:
+    """Return one row per booking, index ``transaction_id``; amounts are Decimals in the unit."""
+    import pandas as pd
+
+    rows = [
+        {
+            "transaction_id": entry.id,
+            "at": pd.Timestamp(entry.created_at, unit="ms", tz="UTC"),
+            "account": entry.account,
+            "unit": entry.unit,
+            "kind": entry.kind,
+            "amount": from_micro(entry.amount_micro),
+            "generation_id": entry.generation_id,
+            "reason": entry.reason,
+            "rate_version": entry.rate_version,
+        }
+        for entry in entries
+    ]
+    columns = ["transaction_id", "at", "account", "unit", "kind", "amount"]
+    columns += ["generation_id", "reason", "rate_version"]
+    return pd.DataFrame(rows, columns=columns).set_index("transaction_id")
+
+
+def sql_frame(columns: list[str], rows: list[tuple[Any, ...]]) -> pd.DataFrame:
+    """Return the result of a query as a DataFrame."""
+    import pandas as pd
+
+    return pd.DataFrame(rows, columns=columns)
+
+
+def to_json(value: object) -> str:
+    """Return compact JSON for the command line."""
+    return json.dumps(value, ensure_ascii=False, indent=2, default=str)

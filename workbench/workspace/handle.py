@@ -1,0 +1,99 @@
+"""What every part of the Python face starts from: an engine and an identity."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from workbench.domain.records import GenerationRecord, Identity
+from workbench.domain.status import parse_status
+from workbench.errors import EngineClosed, InvalidRequest
+from workbench.ports import GenerationQuery
+from workbench.store.sqlite.store import SqliteStore
+from workbench.workspace.engine import Engine
+
+_THUMBNAIL = 256
+
+
+class Handle:
+    """An open engine, seen by one identity; closed when its user says so."""
+
+    def __init__(self, engine: Engine, identity: Identity) -> None:
+        self._engine = engine
+        self.identity = identity
+        self._closed = False
+
+    @property
+    def path(self) -> Path:
+        """The folder of the workspace."""
+        return self._engine.folder
+
+    @property
+    def user(self) -> str:
+        """Under which name rows are owned."""
+        return self.identity.user
+
+    @property
+    def team(self) -> str | None:
+        """The team whose shared topics are seen, or None."""
+        return self.identity.team
+
+    @property
+    def _store(self) -> SqliteStore:
+        self._check_open()
+        return self._engine.store
+
+    def _check_open(self) -> None:
+        self._engine.check_open()
+        if self._closed:  # the engine may live on for others; this handle does not
+            raise EngineClosed("This workspace was closed; open it again with workbench.open().")
+
+    def _small_picture(self, record: GenerationRecord) -> bytes | None:
+        if record.asset_id is None:
+            return None
+        return self._engine.media.thumbnail(record.asset_id, _THUMBNAIL).read_bytes()
+
+    def _with_pictures(
+        self, records: Sequence[GenerationRecord]
+    ) -> list[tuple[GenerationRecord, bytes | None]]:
+        return [(record, self._small_picture(record)) for record in records]
+
+    def _topic_id(self, topic: Any) -> str | None:
+        """Return the id of a topic given as handle or id, after a look whether it is there."""
+        if topic is None:
+            return None
+        id = getattr(topic, "id", topic)
+        if not isinstance(id, str):
+            raise InvalidRequest("topic", f"must be a topic or its id, not {topic!r}.")
+        return self._store.topic(self.identity, id).id
+
+    def _query(
+        self,
+        *,
+        status: str | Sequence[str] | None = None,
+        model: str | None = None,
+        topic: Any = None,
+        **others: Any,
+    ) -> GenerationQuery:
+        words = [status] if isinstance(status, str) else list(status or ())
+        try:
+            statuses = tuple(parse_status(word) for word in words)
+        except ValueError as error:
+            raise InvalidRequest("status", str(error)) from None
+        model_id = None
+        if model is not None:
+            # A model that is gone can still have made pictures: then its id is taken as given.
+            known = self._engine.registry.models()
+            matching = [m.id for m in known if model == m.id or model in m.aliases]
+            model_id = matching[0] if matching else text("model", model)
+        return GenerationQuery(
+            statuses=statuses, model=model_id, topic_id=self._topic_id(topic), **others
+        )
+
+
+def text(field: str, value: object) -> str:
+    """Return `value` if it is text, else raise InvalidRequest."""
+    if not isinstance(value, str):
+        raise InvalidRequest(field, f"must be text, not {type(value).__name__}.")
+    return value

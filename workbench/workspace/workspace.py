@@ -1,0 +1,487 @@
+"""The workspace, as Python sees it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from workbench.domain.parameters import MAX_PROMPT_CHARACTERS, Model
+from workbench.domain.records import Identity, MessageRecord
+from workbench.errors import InvalidRequest
+from workbench.ports import NewBatch, NewImport, NewInput, Provider, Selection
+from workbench.workspace import display
+from workbench.workspace.accounts import Accounts
+from workbench.workspace.asset import Asset
+from workbench.workspace.backup import write_backup
+from workbench.workspace.batch import Batch
+from workbench.workspace.budget import current_budgets
+from workbench.workspace.doctor import Report, examine
+from workbench.workspace.engine import Engine
+from workbench.workspace.following import Following
+from workbench.workspace.generation import Generation
+from workbench.workspace.handle import text
+from workbench.workspace.location import check_name, resolve, resolve_user
+from workbench.workspace.page import Page
+from workbench.workspace.plugins import ProviderInfo
+from workbench.workspace.references import admit_image, resolve_references
+from workbench.workspace.requests import (
+    check_client_key,
+    check_request,
+    provenance,
+    title_from_prompt,
+)
+from workbench.workspace.tables import Tables
+from workbench.workspace.topic import Project, Topic
+from workbench.workspace.trash import Trash, TrashedItem, restore_item
+from workbench.workspace.waiting import wait_async, wait_blocking
+
+
+class Workspace(Accounts, Following, Tables):
+    """One durable place for pictures: a database and a folder of image files.
+
+    Open one with `workbench.open`; several in one process on the same folder share one engine.
+
+    Examples
+    --------
+    >>> import tempfile, workbench as wb
+    >>> with wb.open(tempfile.mkdtemp()) as ws:
+    ...     batch = ws.generate("a red fox", n=2, seed=7, width=64, height=64).wait(60)
+    ...     [generation.seed for generation in batch.generations]
+    [7, 8]
+    """
+
+    # -- life -------------------------------------------------------------------------------------
+
+    def close(self, wait: bool = False) -> None:
+        """Close it; the last one of this process ends the engine. Safe to call twice.
+
+        Parameters
+        ----------
+        wait:
+            False: queued jobs are handed over to whoever opens the workspace next. True: they are
+            finished first.
+        """
+        if self._closed or self._engine.dead:
+            return
+        self._engine.check_may_block()
+        self._closed = True
+        self._engine.release(wait=wait)
+
+    async def aclose(self, wait: bool = False) -> None:
+        """Close it without blocking the running event loop."""
+        await asyncio.to_thread(self.close, wait)
+
+    def __enter__(self) -> Self:
+        self._check_open()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        self._check_open()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed or self._engine.closed else "open"
+        return f"<Workspace {str(self.path)!r} user={self.user!r} {state}>"
+
+    # -- generating -------------------------------------------------------------------------------
+
+    def generate(
+        self,
+        prompt: str,
+        *,
+        model: str | None = None,
+        n: int = 1,
+        seed: int | None = None,
+        width: int | None = None,
+        height: int | None = None,
+        negative_prompt: str | None = None,
+        references: Any = (),
+        topic: Topic | str | None = None,
+        params: dict[str, Any] | None = None,
+        priority: int = 0,
+        client_key: str | None = None,
+        force: bool = False,
+        **more_params: Any,
+    ) -> Batch:
+        """Ask for pictures; returns at once, when the request is safely stored and queued.
+
+        Parameters
+        ----------
+        prompt:
+            What the pictures should show, up to 10,000 characters; kept as written.
+        model:
+            Id ("builtin:sketch") or alias ("sketch"); default: the setting ``default_model``.
+        n:
+            How many images, 1 up to the model's limit.
+        seed:
+            s gives s, s+1, … to the images; None draws a fresh one for each.
+        width, height:
+            Pixels, within the model's limits; None: the model's default.
+        negative_prompt:
+            What should not be there, for models that take one.
+        references:
+            Paths, URLs, PIL images, bytes, assets or generations, for models that take them.
+        topic:
+            A topic or its id; None puts the batch into a new topic named after the prompt.
+        params, more_params:
+            The model's other parameters, as a dict or as keywords (``steps=30``).
+        priority:
+            -100 to 100; higher ones of yours run first.
+        client_key:
+            Your own name for this request: the same key again returns the same batch.
+        force:
+            Never answer from an earlier identical request. (No answers are taken from earlier
+            requests yet, so this changes nothing today.)
+
+        Returns
+        -------
+        Batch
+            Queued; ``await`` it, ``.wait()`` for it, or look at it later.
+
+        Raises
+        ------
+        InvalidRequest
+            For anything wrong in the arguments; nothing is stored or charged.
+        InsufficientBalance
+            If the ledger or a surrounding budget does not cover it; likewise.
+        """
+        store = self._store
+        if not isinstance(force, bool):
+            raise InvalidRequest("force", f"must be True or False, not {force!r}.")
+        name = self._engine.settings.default_model if model is None else model
+        provider, found = self._engine.registry.ready_model(name)
+        request = check_request(
+            found,
+            prompt,
+            n=n,
+            seed=seed,
+            width=width,
+            height=height,
+            negative_prompt=negative_prompt,
+            params=params,
+            extra=more_params,
+            priority=priority,
+            client_key=client_key,
+        )
+        topic_id = self._topic_id(topic)
+        for budget in current_budgets.get():
+            budget.check(found.price, request.n)
+        assets = resolve_references(self, found, references)
+        new = NewBatch(
+            identity=self.identity,
+            topic_id=topic_id,
+            prompt=request.prompt,
+            negative_prompt=request.negative_prompt,
+            provider=provider.name,
+            model=found.id,
+            n=request.n,
+            seed=request.seed,
+            seeds=request.seeds,
+            width=request.width,
+            height=request.height,
+            params=request.params,
+            inputs=tuple(NewInput(asset, "reference", place) for place, asset in enumerate(assets)),
+            lane=provider.name,
+            batchable=found.batchable,
+            priority=request.priority,
+            client_key=request.client_key,
+            price=found.price,
+            provenance=provenance(),
+            topic_title=title_from_prompt(request.prompt),
+        )
+        record = store.submit_batch(new).result()
+        for budget in current_budgets.get():
+            budget.add(record.id, found.price)
+        return Batch(self, record.id)
+
+    def import_images(
+        self,
+        paths: Any,
+        *,
+        topic: Topic | str | None = None,
+        client_key: str | None = None,
+    ) -> Batch:
+        """Bring images in as completed generations with the operation import.
+
+        Parameters
+        ----------
+        paths:
+            One or many paths, URLs, PIL images, bytes or assets.
+        topic:
+            Where to put them; None makes a new topic.
+        client_key:
+            The same key again returns the same batch.
+
+        Raises
+        ------
+        InvalidRequest
+            Naming the first one that is no usable image; then none is imported.
+        """
+        store = self._store
+        topic_id = self._topic_id(topic)
+        key = check_client_key(client_key)
+        single = isinstance(paths, (str, bytes, bytearray, PathLike, Asset, Generation)) or hasattr(
+            paths, "save"
+        )
+        items = [paths] if single else list(paths)
+        if not items:
+            raise InvalidRequest("paths", "is empty; name at least one image.")
+        admitted = [
+            (admit_image(self, item, f"paths[{place}]"), _import_title(item))
+            for place, item in enumerate(items)
+        ]
+        new = NewImport(
+            identity=self.identity,
+            topic_id=topic_id,
+            items=tuple(admitted),
+            client_key=key,
+            topic_title="Imported images",
+        )
+        return Batch(self, store.import_images(new).result().id)
+
+    # -- projects and topics ----------------------------------------------------------------------
+
+    def projects(self) -> list[Project]:
+        """Return all projects that you may see."""
+        return [Project(self, record.id) for record in self._store.projects(self.identity)]
+
+    def project(self, id: str) -> Project:
+        """Return the project with this id (NotFound if there is none for you)."""
+        return Project(self, self._store.project(self.identity, text("id", id)).id)
+
+    def create_project(self, title: str) -> Project:
+        """Create a project."""
+        return Project(self, self._store.create_project(self.identity, title).result().id)
+
+    def topics(self, project: Project | str | None = None) -> list[Topic]:
+        """Return all topics that you may see, or those of one project; latest activity first."""
+        project_id = project.id if isinstance(project, Project) else project
+        found = self._store.topics(self.identity, project_id=project_id)
+        return [Topic(self, record.id) for record in found]
+
+    def topic(self, id: str) -> Topic:
+        """Return the topic with this id (NotFound if there is none for you)."""
+        return Topic(self, self._store.topic(self.identity, text("id", id)).id)
+
+    def create_topic(self, title: str = "", *, project: Project | str | None = None) -> Topic:
+        """Create a topic; an empty title is filled from the first prompt."""
+        project_id = project.id if isinstance(project, Project) else project
+        record = self._store.create_topic(self.identity, title, project_id=project_id).result()
+        return Topic(self, record.id)
+
+    # -- batches and generations ------------------------------------------------------------------
+
+    def batch(self, id: str) -> Batch:
+        """Return the batch with this id (NotFound if there is none for you)."""
+        return Batch(self, self._store.batch(self.identity, text("id", id)).id)
+
+    def generation(self, id: str) -> Generation:
+        """Return the generation with this id (NotFound if there is none for you)."""
+        return Generation(self, self._store.generation(self.identity, text("id", id)).id)
+
+    def generations(
+        self,
+        *,
+        limit: int = 50,
+        cursor: str | None = None,
+        status: str | Sequence[str] | None = None,
+        provider: str | None = None,
+        model: str | None = None,
+        search: str | None = None,
+        topic: Topic | str | None = None,
+        include_failed: bool = True,
+        order: str = "newest",
+    ) -> Page[Generation]:
+        """Return a page of generations.
+
+        Parameters
+        ----------
+        limit:
+            1 to 500.
+        cursor:
+            ``next_cursor`` of the page before; None starts at the first. New rows never make a
+            page repeat or skip one.
+        status:
+            One status or several.
+        provider, model:
+            Only of these.
+        search:
+            Words of the prompt; beginnings are enough.
+        topic:
+            Only of this topic.
+        include_failed:
+            False leaves out failed and cancelled ones.
+        order:
+            "newest" or "oldest".
+        """
+        query = self._query(
+            limit=limit,
+            cursor=cursor,
+            status=status,
+            provider=provider,
+            model=model,
+            search=search,
+            topic=topic,
+            include_failed=include_failed,
+            order=order,
+        )
+        records, following = self._store.generations(self.identity, query)
+        return Page(
+            [Generation(self, record.id) for record in records],
+            following,
+            lambda items: display.page_bundle(self._with_pictures([item.record for item in items])),
+        )
+
+    def cancel_all(self, topic: Topic | str | None = None, *, all_users: bool = False) -> int:
+        """Cancel everything of yours that has not ended (or of one topic); returns how many."""
+        topic_id = self._topic_id(topic)
+        selection = Selection(topic_id=topic_id, everything=topic_id is None)
+        result = self._store.cancel(self._who(all_users), selection).result()
+        return len(result.cancelled)
+
+    def pause(self, *, all_users: bool = False) -> int:
+        """Hold your queue: what runs ends, nothing new starts. Returns how many jobs wait."""
+        return int(self._store.pause(self._who(all_users)).result())
+
+    def resume(self, *, all_users: bool = False) -> int:
+        """Let your queue run on; returns how many jobs were let go."""
+        return int(self._store.resume(self._who(all_users)).result())
+
+    @property
+    def paused(self) -> bool:
+        """Whether your queue is held."""
+        return bool(self._store.paused(self.identity))
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Block until nothing of yours is active any more; see `Batch.wait`."""
+        wait_blocking(self._engine, self._is_idle, timeout, "The queue")
+
+    async def idle(self) -> None:
+        """Wait, without blocking, until nothing of yours is active any more."""
+        await wait_async(self._engine, self._is_idle)
+
+    def _is_idle(self) -> bool:
+        return self._store.active_count(self.identity) == 0
+
+    def _who(self, all_users: bool) -> Identity:
+        if not all_users:
+            return self.identity
+        return Identity(self.identity.user, self.identity.team, all_users=True)
+
+    # -- trash ------------------------------------------------------------------------------------
+
+    def trash(self) -> Trash:
+        """Return what was deleted and can still be restored, the latest first."""
+        return Trash(TrashedItem(self, item) for item in self._store.trash_items(self.identity))
+
+    def restore(self, item: Any) -> None:
+        """Take something out of the trash: an item of `trash`, a handle, or an id."""
+        restore_item(self, item)
+
+    def empty_trash(self) -> int:
+        """Delete what is in your trash for good, files included; returns how many files went."""
+        gone = self._store.purge(self.identity).result()
+        for asset_id in gone:
+            self._engine.media.remove(asset_id)
+        return len(gone)
+
+    # -- providers --------------------------------------------------------------------------------
+
+    def providers(self) -> list[ProviderInfo]:
+        """Return every provider with its state: ready, or what is missing."""
+        self._check_open()
+        return self._engine.registry.infos()
+
+    def models(self) -> list[Model]:
+        """Return every model with its parameters and price."""
+        self._check_open()
+        return self._engine.registry.models()
+
+    def model(self, name: str) -> Model:
+        """Return one model by id ("builtin:sketch") or alias ("sketch")."""
+        self._check_open()
+        return self._engine.registry.model(name)
+
+    def add_provider(self, provider: Provider) -> None:
+        """Add a provider to this process's engine (installed plugins are there by themselves)."""
+        self._check_open()
+        self._engine.registry.add(provider)
+
+    # -- messages ---------------------------------------------------------------------------------
+
+    def messages(
+        self, topic: Topic | str, *, limit: int = 50, cursor: str | None = None
+    ) -> Page[MessageRecord]:
+        """Return a page of a topic's messages, newest first."""
+        topic_id = self._topic_id(topic) or ""
+        records, following = self._store.messages(
+            self.identity, topic_id, limit=limit, cursor=cursor
+        )
+        return Page(records, following)
+
+    def say(self, topic: Topic | str, text: str) -> MessageRecord:
+        """Add a message of yours to a topic."""
+        if not text.strip() or len(text) > MAX_PROMPT_CHARACTERS:
+            raise InvalidRequest("text", "must be text of 1 to 10,000 characters.")
+        message: MessageRecord = self._store.say(
+            self.identity, self._topic_id(topic) or "", text
+        ).result()
+        return message
+
+    # -- care -------------------------------------------------------------------------------------
+
+    def doctor(self, *, deep: bool = True) -> Report:
+        """Check every invariant of the workspace; `deep` also re-reads every image file."""
+        self._check_open()
+        return examine(self._engine, deep=deep)
+
+    def backup(self, path: str | PathLike[str]) -> Path:
+        """Write a complete copy of the workspace into a new folder; returns it.
+
+        The copy opens like any workspace (``workbench.open(path)``).
+        """
+        self._check_open()
+        return write_backup(self._engine, path)
+
+
+def open_workspace(
+    location: str | PathLike[str] | None = None,
+    *,
+    user: str | None = None,
+    team: str | None = None,
+    run_jobs: bool = True,
+) -> Workspace:
+    """Open (or create) a workspace; see `workbench.open`."""
+    if not isinstance(run_jobs, bool):
+        raise InvalidRequest("run_jobs", f"must be True or False, not {run_jobs!r}.")
+    owner = resolve_user(user)
+    checked_team = None if team is None else check_name("team", team)
+    engine = Engine.acquire(resolve(location), run_jobs=run_jobs)
+    return Workspace(engine, Identity(owner, checked_team))
+
+
+def _import_title(item: object) -> str:
+    if isinstance(item, (str, PathLike)) and "://" not in str(item):
+        name = Path(str(item)).name
+        return "".join(c for c in name if c.isprintable())[:200] or "image"
+    return "image"
