@@ -12,29 +12,29 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from workbench._version import __version__
-from workbench.errors import (
-    BudgetExceeded,
-    ConfigurationError,
-    DiskFull,
-    EngineClosed,
-    ImageRejected,
-    InsufficientBalance,
-    InvalidRequest,
-    NotAllowed,
-    NotFound,
-    ProviderError,
-    SchemaTooNew,
-    StoreError,
-    WorkbenchError,
-    WorkspaceBusy,
-    WorkspaceDamaged,
-    WrongThread,
-)
 
 if TYPE_CHECKING:
     from os import PathLike
 
     from workbench.domain.status import Status, generation_status_display, is_terminal
+    from workbench.errors import (
+        BudgetExceeded,
+        ConfigurationError,
+        DiskFull,
+        EngineClosed,
+        ImageRejected,
+        InsufficientBalance,
+        InvalidRequest,
+        NotAllowed,
+        NotFound,
+        ProviderError,
+        SchemaTooNew,
+        StoreError,
+        WorkbenchError,
+        WorkspaceBusy,
+        WorkspaceDamaged,
+        WrongThread,
+    )
     from workbench.workspace.asset import Asset
     from workbench.workspace.batch import Batch
     from workbench.workspace.generation import Generation
@@ -84,6 +84,22 @@ __all__ = [
 ]
 
 _LAZY = {
+    "BudgetExceeded": "workbench.errors",
+    "ConfigurationError": "workbench.errors",
+    "DiskFull": "workbench.errors",
+    "EngineClosed": "workbench.errors",
+    "ImageRejected": "workbench.errors",
+    "InsufficientBalance": "workbench.errors",
+    "InvalidRequest": "workbench.errors",
+    "NotAllowed": "workbench.errors",
+    "NotFound": "workbench.errors",
+    "ProviderError": "workbench.errors",
+    "SchemaTooNew": "workbench.errors",
+    "StoreError": "workbench.errors",
+    "WorkbenchError": "workbench.errors",
+    "WorkspaceBusy": "workbench.errors",
+    "WorkspaceDamaged": "workbench.errors",
+    "WrongThread": "workbench.errors",
     "Asset": "workbench.workspace.asset",
     "Batch": "workbench.workspace.batch",
     "Generation": "workbench.workspace.generation",

@@ -330,6 +330,9 @@ class Store(Protocol):
         """
 
     def known_assets(self, ids: Sequence[str]) -> set[str]: ...
+    def remove_unknown(self, ids: Sequence[str], remove: Callable[[str], None]) -> Future[int]:
+        """Call `remove` for the ids that no asset row has, while nobody can write such a row."""
+
 
     # -- change feed and log --------------------------------------------------------------------
     def cursor(self) -> str: ...

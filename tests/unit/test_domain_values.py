@@ -51,7 +51,9 @@ def test_ids_go_on_growing_when_the_clock_steps_back(monkeypatch):
     assert new_id() > before
 
 
-@pytest.mark.parametrize("text", ["", "x", None, 5, "A" * 26, "i" * 26, "0" * 27, "../../etc/passwd"])
+@pytest.mark.parametrize(
+    "text", ["", "x", None, 5, "A" * 26, "i" * 26, "0" * 27, "../../etc/passwd"]
+)
 def test_what_is_no_id_is_recognised(text):
     assert not is_id(text)
     assert not is_asset_id(text)
@@ -68,7 +70,9 @@ def test_amounts_become_whole_micro_units_and_back(amount, micro):
 
 
 @pytest.mark.req("TOK-1")
-@pytest.mark.parametrize("amount", ["", "much", float("nan"), float("inf"), "1e30", "0.0000001", True])
+@pytest.mark.parametrize(
+    "amount", ["", "much", float("nan"), float("inf"), "1e30", "0.0000001", True]
+)
 def test_amounts_that_cannot_be_booked_are_refused(amount):
     with pytest.raises(InvalidRequest, match="amount"):
         to_micro(amount)
@@ -200,7 +204,10 @@ def _change(entity: str, kind: str, **data: object) -> ChangeRecord:
             _change("generation", "insert", status="completed", operation="import"),
             ["image_insert"],
         ),
-        (_change("generation", "update", status="failed", error_kind="auth"), ["generation_failed"]),
+        (
+            _change("generation", "update", status="failed", error_kind="auth"),
+            ["generation_failed"],
+        ),
         (_change("generation", "update", status="cancelled"), ["generation_cancelled"]),
         (_change("generation", "update", progress=0.5), ["generation_progress"]),
         (_change("generation", "insert", status="queued"), ["generation_progress"]),

@@ -88,8 +88,10 @@ def _generation_events(
     status = data.get("status")
     if change.kind == "delete":
         yield "image_delete", ids
-    elif "deleted_at" in data and change.kind == "update":
-        yield ("image_insert" if data["deleted_at"] is None else "image_delete"), {**data, **ids}
+    elif data.get("deleted_at") is not None:
+        yield "image_delete", {**data, **ids}
+    elif "deleted_at" in data and status is None:
+        yield "image_insert", {**data, **ids}  # restored
     elif status == "completed":
         picture = {"asset_id": data.get("asset_id"), "seed": data.get("seed")}
         cost = {"cost_micro": data.get("cost_micro", 0), "unit": data.get("unit")}
@@ -123,7 +125,7 @@ def _generation_events(
 def _balance_payload(data: dict[str, Any], common: dict[str, Any]) -> dict[str, Any]:
     return {
         "balance": from_micro(int(data.get("balance_micro", 0))),
-        "change": from_micro(int(data.get("amount_micro", data.get("amount", 0)))),
+        "change": from_micro(int(data.get("amount_micro", 0))),
         "unit": data.get("unit"),
         "reason": data.get("reason", ""),
         "transaction_id": data.get("transaction_id"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
@@ -47,6 +47,7 @@ class Parameter:
     group: str = ""
     advanced: bool = False
     hidden: bool = False
+    validator: Callable[[JsonValue], None] | None = field(default=None, repr=False, compare=False)
 
     def check(self, name: str, value: object) -> JsonValue:
         """Return `value` in the parameter's own type, or raise InvalidRequest(`name`, …).
@@ -75,6 +76,19 @@ class Parameter:
         if self.kind is ParameterKind.JSON:
             return check_json(name, value)
         return self._check_number(name, value)
+
+    def checked(self, name: str, value: object) -> JsonValue:
+        """As `check`, and then the parameter's own `validator`, if it has one.
+
+        A validator raises ValueError with a sentence; here it becomes InvalidRequest.
+        """
+        result = self.check(name, value)
+        if self.validator is not None:
+            try:
+                self.validator(result)
+            except ValueError as error:
+                raise InvalidRequest(name, str(error)) from None
+        return result
 
     def _check_number(self, name: str, value: object) -> int | float:
         number = _as_number(name, value)
@@ -151,7 +165,7 @@ class Model:
         checked = self.defaults()
         for name, value in given.items():
             if value is not None:
-                checked[name] = self.parameters[name].check(name, value)
+                checked[name] = self.parameters[name].checked(name, value)
         return checked
 
 

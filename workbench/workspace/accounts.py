@@ -34,10 +34,8 @@ class Accounts(Handle):
         return {unit: from_micro(micro) for unit, micro in self._store.balances(self.user).items()}
 
     def grant(self, amount: Any, reason: str = "", unit: str = TOKEN) -> LedgerEntry:
-        """Add an amount to your account (a negative one takes it away, down to 0)."""
-        micro = to_micro(amount)
-        if micro == 0:
-            raise InvalidRequest("amount", "must not be 0.")
+        """Add an amount (more than 0) to your account."""
+        micro = to_micro(amount, minimum=1)
         if len(text("reason", reason)) > _LONGEST_REASON:
             raise InvalidRequest("reason", "must be text of at most 1,000 characters.")
         store = self._store

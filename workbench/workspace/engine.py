@@ -11,7 +11,7 @@ import asyncio
 import atexit
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, TypeVar
@@ -39,6 +39,7 @@ T = TypeVar("T")
 _HOUSEKEEPING_S = 6 * 3600.0
 _DAY_MS = 86_400_000
 _OLD_TEMP_S = 3600.0
+_REMOVED_AT_ONCE = 20  # files under one hold of the write lock
 
 _engines: dict[Path, Engine] = {}
 _engines_lock = threading.RLock()
@@ -51,22 +52,6 @@ class _Liveness:
 
     def is_alive(self, runner_id: str) -> bool:
         return is_alive(self._folder, runner_id)
-
-
-class _Doorbell:
-    """The store's bell as the hub wants it."""
-
-    def __init__(self, bell: Bell) -> None:
-        self._bell = bell
-
-    def fileno(self) -> int:
-        return self._bell.fileno()
-
-    def drain(self) -> bool:
-        return self._bell.drain()
-
-    def ring(self) -> None:
-        self._bell.ring_others()
 
 
 class Engine:
@@ -84,6 +69,8 @@ class Engine:
         self.store = SqliteStore(folder, clock=clock)
         self._owner_lock = OwnerLock(folder, self.id)
         self._owner_lock.acquire()
+        if self.store.database.is_new:
+            _keep_out_of_git(folder)
         self.media = Media(
             folder,
             Limits(
@@ -99,11 +86,8 @@ class Engine:
         self._bell = Bell(
             self.store.database.runtime_dir, self.id, is_alive=lambda id: is_alive(folder, id)
         )
-        mute = self._bell.fileno() < 0  # no runtime folder: the poll alone carries the feed
         self.hub = Hub(
-            self.loop,
-            data_version=self.store.database.data_version,
-            doorbell=None if mute else _Doorbell(self._bell),
+            self.loop, data_version=self.store.database.data_version, doorbell=self._bell
         )
         self.hub.start()
         self._unsubscribe = self.store.on_commit(self.hub.notify)
@@ -196,8 +180,7 @@ class Engine:
                 )
                 before = self.clock.now_ms() - self.settings.trash_keep_days * _DAY_MS
                 gone = await self.finished(self.store.purge(None, deleted_before_ms=before))
-                for asset_id in gone:
-                    await self.executor.run(self.media.remove, asset_id)
+                await self.executor.run(self.remove_files, gone)
                 await self.executor.run(self.media.sweep_temp, _OLD_TEMP_S)
             except EngineClosed:
                 return
@@ -235,6 +218,14 @@ class Engine:
         """Tell whether the process with this runner id lives (this one included)."""
         return runner_id == self.id or is_alive(self.folder, runner_id)
 
+    def remove_files(self, asset_ids: Sequence[str]) -> int:
+        """Remove the files of purged assets, unless a picture with that content came in again."""
+        removed = 0
+        for start in range(0, len(asset_ids), _REMOVED_AT_ONCE):
+            some = asset_ids[start : start + _REMOVED_AT_ONCE]
+            removed += self.store.remove_unknown(some, self.media.remove).result()
+        return removed
+
     async def finished(self, future: Future[T]) -> T:
         """Await a write of the store."""
         return await asyncio.wrap_future(future)
@@ -245,6 +236,13 @@ class Engine:
     def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Call `callback` on the engine loop whenever the change feed moved."""
         return self.hub.subscribe(callback)
+
+
+def _keep_out_of_git(folder: Path) -> None:
+    # Only in a folder that holds nothing but the new workspace: elsewhere "*" would hide a project.
+    ours = ("workbench.sqlite3", "write.lock", "owners", "config.toml")
+    if all(entry.name.startswith(ours) for entry in folder.iterdir()):
+        (folder / ".gitignore").write_text("*\n", "utf-8")
 
 
 def _close_all() -> None:
@@ -261,6 +259,8 @@ def _forget_in_child() -> None:
     _engines.clear()
 
 
-atexit.register(_close_all)
+# concurrent.futures takes no work once the interpreter begins to end, which is before atexit: a
+# picture that is being painted would fail instead of being handed over. This hook comes first.
+getattr(threading, "_register_atexit", atexit.register)(_close_all)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_in_child)

@@ -107,9 +107,11 @@ def _words(prompt: str) -> str:
 def _target(path: str | PathLike[str], stem: str, suffixes: tuple[str, ...]) -> Path:
     try:
         target = Path(path).expanduser()
+        if "\0" in str(target):
+            raise InvalidRequest("path", "must not have NUL characters.")
         if target.is_dir():
             return target / f"{stem}{suffixes[0]}"
-    except (TypeError, ValueError, OSError) as error:
+    except (TypeError, OSError, RuntimeError) as error:
         raise InvalidRequest("path", f"cannot be used as a file name ({error}).") from None
     if not target.suffix:
         target = target.with_name(target.name + suffixes[0])

@@ -90,28 +90,34 @@ def _unsigned_safe(values: list[Any]) -> list[Any]:
     return [None if value is None else int(value) for value in values]
 
 
-def judgements_from_frame(
-    frame: pd.DataFrame, current: Mapping[str, Mapping[str, Any]]
-) -> dict[str, dict[str, Any]]:
-    """Return what differs from `current` (by generation id) in the judged columns of `frame`."""
+def by_generation(frame: object) -> pd.DataFrame:
+    """Return the frame with generation ids as its index, or raise InvalidRequest."""
     import pandas as pd
 
     if not isinstance(frame, pd.DataFrame):
         raise InvalidRequest("df", f"must be a DataFrame, not {type(frame).__name__}.")
     if "generation_id" in frame.columns:
         frame = frame.set_index("generation_id")
+    for id in frame.index:
+        if not isinstance(id, str):
+            raise InvalidRequest("df", f"its index must be generation ids, not {id!r}.")
+    if frame.index.has_duplicates:
+        raise InvalidRequest("df", "names a generation twice; keep one row for each.")
+    return frame
+
+
+def judgements_from_frame(
+    frame: pd.DataFrame, current: Mapping[str, Mapping[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """Return what differs from `current` (by generation id) in the judged columns of `frame`."""
     present = [name for name in JUDGED if name in frame.columns]
     if not present:
         known = [str(column) for column in frame.columns]
         near = [near for name in JUDGED if (near := closest(name, known))]
         hint = f" Is {near[0]!r} meant?" if near else ""
         raise InvalidRequest("df", f"has none of the columns {', '.join(JUDGED)}.{hint}")
-    if frame.index.has_duplicates:
-        raise InvalidRequest("df", "names a generation twice; keep one row for each.")
     changes: dict[str, dict[str, Any]] = {}
     for id, row in zip(frame.index, frame[present].itertuples(index=False), strict=True):
-        if not isinstance(id, str):
-            raise InvalidRequest("df", f"its index must be generation ids, not {id!r}.")
         values = {name: _plain(name, value) for name, value in zip(present, row, strict=True)}
         before = current.get(id, {})
         changed = {

@@ -79,6 +79,8 @@ def admit_image(workspace: Workspace, item: object, field: str) -> AssetRecord:
     except ImageRejected as error:
         raise InvalidRequest(field, str(error)) from error
     workspace._store.record_asset(record).result()
+    if not engine.media.exists(record.id):  # a purge of the same content came between
+        engine.media.admit(data, source="upload")
     return record
 
 

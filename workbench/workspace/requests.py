@@ -151,7 +151,7 @@ def checked_edit(
                 raise InvalidRequest("seed", f"{model.title} takes no seed.")
             fields["seed"] = _SEED.check("seed", value)
         elif name in model.parameters:
-            checked = model.parameters[name].check(name, value)
+            checked = model.parameters[name].checked(name, value)
             if name in ("width", "height"):
                 fields[name] = checked
             else:

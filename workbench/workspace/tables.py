@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from workbench.domain.money import from_micro
 from workbench.workspace import frames
 from workbench.workspace.handle import Handle
 
@@ -44,8 +45,10 @@ class Tables(Handle):
         return frames.generations_frame(self._frame_row(row) for row in rows)
 
     def _frame_row(self, row: dict[str, Any]) -> dict[str, Any]:
-        asset_id = row.get("asset_id")
+        asset_id = row["asset_id"]
         row["path"] = None if asset_id is None else str(self._engine.media.path(asset_id))
+        row["cost"] = from_micro(row.pop("cost_micro"))
+        row.update({f"param.{name}": value for name, value in row.pop("params").items()})
         return row
 
     def apply_frame(self, df: pd.DataFrame) -> int:
@@ -56,8 +59,8 @@ class Tables(Handle):
         NotFound, InvalidRequest
             For unknown ids or bad values; then nothing is written.
         """
-        index = df["generation_id"] if "generation_id" in getattr(df, "columns", ()) else None
-        ids = [str(id) for id in (index if index is not None else getattr(df, "index", ()))]
+        df = frames.by_generation(df)
+        ids = list(df.index)
         current = {
             id: {
                 "rating": found.rating,

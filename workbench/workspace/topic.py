@@ -12,6 +12,7 @@ from workbench.ports import GenerationQuery
 from workbench.workspace import display
 from workbench.workspace.batch import Batch
 from workbench.workspace.generation import Generation
+from workbench.workspace.handle import text
 from workbench.workspace.page import Page
 
 if TYPE_CHECKING:
@@ -39,9 +40,8 @@ class Project:
 
     @title.setter
     def title(self, title: str) -> None:
-        self._workspace._store.update_project(
-            self._workspace.identity, self.id, title=title
-        ).result()
+        store = self._workspace._store
+        store.update_project(self._workspace.identity, self.id, title=text("title", title)).result()
 
     def topics(self) -> list[Topic]:
         """Its topics, the latest activity first."""
@@ -88,7 +88,7 @@ class Topic:
 
     @title.setter
     def title(self, title: str) -> None:
-        self._update(title=title)
+        self._update(title=text("title", title))
 
     @property
     def project(self) -> Project:

@@ -400,10 +400,7 @@ class Workspace(Accounts, Following, Tables):
 
     def empty_trash(self) -> int:
         """Delete what is in your trash for good, files included; returns how many files went."""
-        gone = self._store.purge(self.identity).result()
-        for asset_id in gone:
-            self._engine.media.remove(asset_id)
-        return len(gone)
+        return self._engine.remove_files(self._store.purge(self.identity).result())
 
     # -- providers --------------------------------------------------------------------------------
 

@@ -1,0 +1,158 @@
+"""Query plans of the hot reads: which index each takes, and that none of them sorts or scans."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.contract.store_world import ADA, EVE, OPERATOR, make, submit
+from workbench.domain.records import Identity
+from workbench.domain.status import Status
+from workbench.ports import GenerationQuery, Store
+from workbench.store.sqlite.store import SqliteStore
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SqliteStore]:
+    store = SqliteStore(tmp_path / "w")
+    yield store
+    store.close()
+
+
+def test_the_sqlite_store_is_a_store(store: SqliteStore) -> None:
+    typed: Store = store  # mypy compares every signature here
+    names = [name for name in vars(Store) if not name.startswith("_")]
+    missing = [name for name in names if not callable(getattr(typed, name, None))]
+    assert missing == []
+    assert typed.workspace_id
+    assert typed.location.is_dir()
+
+
+def plans(store: SqliteStore, read: Callable[[], object], monkeypatch: Any) -> str:
+    """The plans of all statements that `read` runs, one step a line."""
+    from workbench.store.sqlite.readers import Reader
+
+    lines: list[str] = []
+    execute = Reader.execute
+
+    def explained(self: Reader, sql: str, parameters: Any = ()) -> Any:
+        rows = execute(self, "EXPLAIN QUERY PLAN " + sql, parameters).fetchall()
+        lines.extend(row["detail"] for row in rows)
+        return execute(self, sql, parameters)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Reader, "execute", explained)
+        read()
+    return "\n".join(lines)
+
+
+PAGES: list[tuple[str, Identity, dict[str, Any], str]] = [
+    ("own", ADA, {}, r"g USING INDEX generation_owner \(owner=\? AND seq<\?\)"),
+    ("oldest", ADA, {"order": "oldest"}, r"g USING INDEX generation_owner \(owner=\? AND seq>\?\)"),
+    ("no failed", ADA, {"include_failed": False}, r"generation_owner \(owner=\? AND seq<\?\)"),
+    ("operator", OPERATOR, {}, r"g USING INTEGER PRIMARY KEY \(rowid<\?\)"),
+    (
+        "failed",
+        ADA,
+        {"statuses": (Status.FAILED,)},
+        r"generation_without_image \(owner=\? AND status=\? AND seq<\?\)",
+    ),
+    (
+        "active",
+        ADA,
+        {"statuses": (Status.QUEUED,)},
+        r"generation_status \(status=\? AND seq<\?\)",
+    ),
+    ("shared", EVE, {}, r"x USING INDEX generation_topic \(topic_id=\? AND seq<\?\)"),
+]
+
+
+@pytest.mark.req("DAT-1", "FEED-5")
+@pytest.mark.parametrize(
+    ("identity", "query", "expected"), [p[1:] for p in PAGES], ids=[p[0] for p in PAGES]
+)
+def test_a_page_walks_an_index_in_the_order_of_the_page(
+    store: SqliteStore,
+    monkeypatch: pytest.MonkeyPatch,
+    identity: Identity,
+    query: dict[str, Any],
+    expected: str,
+) -> None:
+    batch = make(store)
+    store.update_topic(ADA, batch.topic_id, visibility="workspace").result()
+    plan = plans(store, lambda: store.generations(identity, GenerationQuery(**query)), monkeypatch)
+    assert re.search(expected, plan), plan
+    assert not re.search(
+        r"^SCAN (g|b|t|p|x|generation|batch|topic|project)\b", plan, re.MULTILINE
+    ), plan
+    inner = plan.partition("CORRELATED LIST SUBQUERY")[2]
+    assert "TEMP B-TREE" not in inner.partition("USING INDEX sqlite_autoindex_batch")[0], plan
+
+
+@pytest.mark.req("DAT-1")
+def test_a_page_of_a_topic_walks_its_index(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = make(store)
+    query = GenerationQuery(topic_id=batch.topic_id)
+    plan = plans(store, lambda: store.generations(ADA, query), monkeypatch)
+    assert re.search(r"generation_topic \(topic_id=\? AND seq<\?\)", plan), plan
+
+
+@pytest.mark.req("FEED-12", "DAT-1")
+def test_a_search_takes_the_words_in_the_order_of_the_page(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(store)
+    plan = plans(store, lambda: store.generations(ADA, GenerationQuery(search="fox")), monkeypatch)
+    assert re.search(r"SCAN prompt_search VIRTUAL TABLE INDEX \S*M", plan), plan
+    words = plan.partition("prompt_search")[2].partition("SCAN found")[0]
+    assert "TEMP B-TREE" not in words, "FTS5 gives them newest first by itself"
+    assert "g USING INDEX generation_batch (batch_id=?)" in plan
+
+
+@pytest.mark.req("LIVE-1", "DAT-1")
+def test_the_feed_is_read_by_its_key(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    since = store.cursor()
+    submit(store)
+    plan = plans(store, lambda: store.changes(EVE, since), monkeypatch)
+    assert re.search(r"SEARCH c USING INTEGER PRIMARY KEY \(rowid>\? AND rowid<\?\)", plan)
+    assert "SCAN c" not in plan
+    assert "TEMP B-TREE" not in plan
+
+
+@pytest.mark.req("DAT-1")
+def test_what_is_asked_at_each_wake_is_one_indexed_look(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = submit(store, n=3)
+    for read in (store.batch_open, store.batch_counts):
+        plan = plans(store, lambda read=read: read(batch.id), monkeypatch)  # type: ignore[misc]
+        assert "generation USING INDEX generation_batch (batch_id=?)" in plan, plan
+        assert "SCAN generation" not in plan
+
+
+@pytest.mark.req("DAT-1", "STA-3")
+@pytest.mark.parametrize("asked", ["topics", "counts", "assets", "bookings", "messages", "batches"])
+def test_no_list_scans_a_table(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch, asked: str
+) -> None:
+    batch = make(store)
+    store.grant(ADA, "ada", "token", 5, "x").result()
+    (picture,) = store.batch_generations(ADA, batch.id)
+    assert picture.asset_id is not None
+    reads: dict[str, Callable[[], object]] = {
+        "topics": lambda: store.topics(EVE),
+        "counts": lambda: store.topic_counts(ADA, [batch.topic_id]),
+        "assets": lambda: store.asset_generations(ADA, [str(picture.asset_id)]),
+        "bookings": lambda: list(store.ledger(ADA)),
+        "messages": lambda: store.messages(ADA, batch.topic_id),
+        "batches": lambda: store.batches(ADA, batch.topic_id),
+    }
+    plan = plans(store, reads[asked], monkeypatch)
+    tables = "g|b|t|p|r|s|i|generation|batch|topic|project|asset|input|ledger|message"
+    assert not re.search(rf"^SCAN ({tables})\b", plan, re.MULTILINE), plan

@@ -1,0 +1,1 @@
+"""The built-in provider ``sketch``: a procedural painter, not a neural model."""

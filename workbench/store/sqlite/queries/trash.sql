@@ -1,0 +1,101 @@
+-- name: images_of_generation
+SELECT count(*) FROM generation AS g JOIN batch AS b ON b.id = g.batch_id
+WHERE g.id = ? AND g.status = 'completed' AND b.deleted_at IS NULL
+
+-- name: images_of_batch
+SELECT count(*) FROM (
+    SELECT status, max(seq) FROM generation INDEXED BY generation_batch
+    WHERE batch_id = ? AND deleted_at IS NULL
+    GROUP BY idx
+) WHERE status = 'completed'
+
+-- name: images_of_topic
+SELECT count(*)
+FROM generation AS g INDEXED BY generation_topic
+CROSS JOIN batch AS b ON b.id = g.batch_id
+WHERE g.topic_id = ? AND g.status = 'completed'
+  AND g.deleted_at IS NULL AND b.deleted_at IS NULL
+  AND NOT EXISTS (
+      SELECT 1 FROM generation AS later INDEXED BY generation_batch
+      WHERE later.batch_id = g.batch_id AND later.idx = g.idx AND later.seq > g.seq
+        AND later.deleted_at IS NULL
+  )
+
+-- name: images_of_project
+SELECT count(*)
+FROM topic AS t INDEXED BY topic_project
+CROSS JOIN generation AS g INDEXED BY generation_topic ON g.topic_id = t.id
+CROSS JOIN batch AS b ON b.id = g.batch_id
+WHERE t.project_id = ? AND t.deleted_at IS NULL AND g.status = 'completed'
+  AND g.deleted_at IS NULL AND b.deleted_at IS NULL
+  AND NOT EXISTS (
+      SELECT 1 FROM generation AS later INDEXED BY generation_batch
+      WHERE later.batch_id = g.batch_id AND later.idx = g.idx AND later.seq > g.seq
+        AND later.deleted_at IS NULL
+  )
+
+-- name: open_of_generation
+SELECT id FROM generation
+WHERE id = ? AND status IN ('pending', 'queued', 'processing')
+
+-- name: open_of_batch
+SELECT id FROM generation INDEXED BY generation_batch
+WHERE batch_id = ? AND status IN ('pending', 'queued', 'processing') ORDER BY seq
+
+-- name: open_of_topic
+SELECT id FROM generation INDEXED BY generation_status
+WHERE status IN ('pending', 'queued', 'processing') AND topic_id = ? ORDER BY seq
+
+-- name: open_of_project
+SELECT g.id
+FROM generation AS g INDEXED BY generation_status
+CROSS JOIN topic AS t ON t.id = g.topic_id
+WHERE g.status IN ('pending', 'queued', 'processing') AND t.project_id = ? ORDER BY g.seq
+
+-- name: live_of_batch
+SELECT EXISTS (SELECT 1 FROM generation WHERE batch_id = ? AND deleted_at IS NULL)
+
+-- name: went_with_batch
+SELECT id FROM generation WHERE batch_id = ? AND deleted_at = ? ORDER BY seq
+
+-- name: items
+-- A picture whose batch went with it is listed as the batch.
+SELECT 'generation' AS entity, g.id, b.prompt AS title, (g.status = 'completed') AS images,
+       g.deleted_at, g.deleted_by, g.seq
+FROM generation AS g INDEXED BY generation_trash
+CROSS JOIN batch AS b ON b.id = g.batch_id
+CROSS JOIN topic AS t ON t.id = g.topic_id
+CROSS JOIN project AS p ON p.id = t.project_id
+WHERE g.deleted_at IS NOT NULL AND (:all OR g.owner = :user)
+  AND b.deleted_at IS NULL AND t.deleted_at IS NULL AND p.deleted_at IS NULL
+UNION ALL
+SELECT 'batch', b.id, b.prompt,
+       (SELECT count(*) FROM generation AS g
+        WHERE g.batch_id = b.id AND g.status = 'completed'
+          AND (g.deleted_at IS NULL OR g.deleted_at = b.deleted_at)),
+       b.deleted_at, b.deleted_by, b.seq
+FROM batch AS b INDEXED BY batch_trash
+CROSS JOIN topic AS t ON t.id = b.topic_id
+CROSS JOIN project AS p ON p.id = t.project_id
+WHERE b.deleted_at IS NOT NULL AND (:all OR b.owner = :user)
+  AND t.deleted_at IS NULL AND p.deleted_at IS NULL
+UNION ALL
+SELECT 'topic', t.id, t.title,
+       (SELECT count(*) FROM generation AS g JOIN batch AS b ON b.id = g.batch_id
+        WHERE g.topic_id = t.id AND g.status = 'completed'
+          AND g.deleted_at IS NULL AND b.deleted_at IS NULL),
+       t.deleted_at, t.deleted_by, t.seq
+FROM topic AS t INDEXED BY topic_trash
+CROSS JOIN project AS p ON p.id = t.project_id
+WHERE t.deleted_at IS NOT NULL AND (:all OR t.owner = :user) AND p.deleted_at IS NULL
+UNION ALL
+SELECT 'project', p.id, p.title,
+       (SELECT count(*) FROM topic AS t
+        JOIN generation AS g ON g.topic_id = t.id
+        JOIN batch AS b ON b.id = g.batch_id
+        WHERE t.project_id = p.id AND t.deleted_at IS NULL AND g.status = 'completed'
+          AND g.deleted_at IS NULL AND b.deleted_at IS NULL),
+       p.deleted_at, p.deleted_by, p.seq
+FROM project AS p
+WHERE p.deleted_at IS NOT NULL AND (:all OR p.owner = :user)
+ORDER BY deleted_at DESC, entity, seq DESC
