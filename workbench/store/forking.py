@@ -30,8 +30,8 @@ _kept: list[Any] = []
 _add_reference: Callable[[Any], None] | None
 try:
     _add_reference = ctypes.pythonapi.Py_IncRef
-    _add_reference.argtypes = [ctypes.py_object]  # type: ignore[attr-defined]
-    _add_reference.restype = None  # type: ignore[attr-defined]
+    _add_reference.argtypes = [ctypes.py_object]
+    _add_reference.restype = None
 except AttributeError:  # an interpreter without CPython's C API
     _add_reference = None
 

@@ -14,6 +14,7 @@ import base64
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 from workbench.domain.money import TOKEN, from_micro
 from workbench.domain.records import BatchRecord, GenerationError, GenerationRecord, TopicRecord
@@ -222,6 +223,14 @@ def _contact_sheet(
     height = 224 if len(pairs) <= 2 else 176 if len(pairs) <= 9 else 128
     # Said once above when it is the same for all of a request.
     sizes = prompts or len({_size(item) for item, _ in pairs}) > 1
+    dress = partial(
+        _card,
+        height=height,
+        prompt=prompts,
+        size=sizes,
+        params=_varied([item for item, _ in pairs]),
+        paired=len(pairs) > 2,  # two side by side even in a narrow panel
+    )
     stamp = _as_of([item for item, _ in pairs], now_ms)
     room = MAX_BYTES - len(_sheet(heading, summary, [], stamp).encode()) - 400
     cards: list[Html] = []
@@ -229,9 +238,9 @@ def _contact_sheet(
         picture = thumbnail
         if picture is not None and shrink is not None and len(pairs) > 9:
             picture = shrink(picture, 128)
-        card = _card(item, picture, height, prompt=prompts, size=sizes)
+        card = dress(item, picture)
         if len(card.encode()) > room and not cards:
-            card = _card(item, None, height, prompt=prompts, size=sizes)
+            card = dress(item, None)
         room -= len(card.encode())
         if room < 0:
             break
@@ -279,6 +288,8 @@ def _card(
     prompt: bool = False,
     caption: bool = True,
     size: bool = True,
+    params: Sequence[str] = (),
+    paired: bool = False,
 ) -> Html:
     width = _card_width(item, height)
     mime = _mime(picture)
@@ -296,15 +307,15 @@ def _card(
     if prompt:
         below.append(element("div", visible(item.prompt, 90), dir="auto", style="font-size:12px"))
     if caption:
-        below.append(element("div", _caption(item, size=size), style=small))
+        below.append(element("div", _caption(item, size=size, params=params), style=small))
     if caption and item.status is Status.COMPLETED and item.detail:
         below.append(element("div", visible(item.detail, 90), dir="auto", style=small))
     return element(
         "div",
         top,
         *below,
-        style=f"display:inline-block;vertical-align:top;width:{width}px;max-width:100%;"
-        "margin:0 8px 12px 0",
+        style=f"display:inline-block;vertical-align:top;width:{width}px;"
+        f"max-width:{'47%' if paired else '100%'};margin:0 8px 12px 0",
     )
 
 
@@ -381,9 +392,17 @@ def _badge(status: Status) -> str:
     return f"{_SIGNS[status]} {generation_status_display(status)['label']}"
 
 
-def _caption(item: GenerationRecord, *, size: bool = True) -> str:
+def _caption(item: GenerationRecord, *, size: bool = True, params: Sequence[str] = ()) -> str:
     seed = "" if item.seed is None else f"seed {item.seed}"
-    return _join_facts(seed, _size(item) if size else "", _duration(item))
+    set_to = [f"{name} {visible(item.params[name], 24)}" for name in params if name in item.params]
+    return _join_facts(seed, *set_to, _size(item) if size else "", _duration(item))
+
+
+def _varied(items: Sequence[GenerationRecord]) -> list[str]:
+    """Names of the parameters in which the pictures of a sheet differ, two at most."""
+    names = {name for item in items for name in item.params}
+    differ = [name for name in names if len({repr(item.params.get(name)) for item in items}) > 1]
+    return sorted(name for name in differ if len(name) <= 24)[:2]
 
 
 def _error(error: GenerationError) -> str:

@@ -46,7 +46,8 @@ def claim(
 
     Returns
     -------
-        The claimed jobs in the order of the picks, each with its unfinished generations only.
+        The claimed jobs in the order of the picks, each with its unfinished generations only; with
+        an open attempt, with all that were asked for in it.
     """
     claimed: list[JobRecord] = []
     if limit < 1 or not lanes:
@@ -138,6 +139,15 @@ def fresh_start(tx: Transaction, row: sqlite3.Row, *, restarted: bool) -> dict[s
     }
 
 
+def _asked_for(tx: Transaction, job_id: str, attempt: OpenAttempt) -> list[sqlite3.Row]:
+    """Return the generations that were open when the attempt began.
+
+    A resend has to ask for all of them, also for those whose pictures came home before the crash:
+    to the provider the same key with another request is a mistake.
+    """
+    return tx.all(sql("jobs.asked_for"), {"job_id": job_id, "since": attempt.started_at})
+
+
 def _open_attempt(tx: Transaction, job_id: str) -> OpenAttempt | None:
     row = tx.one(sql("jobs.open_attempt"), (job_id,))
     if row is None:
@@ -181,7 +191,7 @@ def _record(
         params=from_json(batch["params"] if first["params"] is None else first["params"]),
         slots=tuple(
             Slot(row["id"], row["idx"], row["seed"], is_retry=row["retry_of"] is not None)
-            for row in rows
+            for row in (rows if attempt is None else _asked_for(tx, job["id"], attempt))
         ),
         inputs=tuple(
             (row["asset_id"], row["role"], row["position"], row["mime"])

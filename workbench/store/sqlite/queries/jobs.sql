@@ -56,6 +56,17 @@ SELECT * FROM generation
 WHERE job_id = ? AND status IN ('pending', 'queued', 'processing')
 ORDER BY idx, seq;
 
+-- name: asked_for
+-- Late pictures that were adopted belong to the job, too, but nobody asked for them.
+SELECT * FROM generation
+WHERE job_id = :job_id
+  AND (status IN ('pending', 'queued', 'processing') OR finished_at >= :since)
+  AND NOT EXISTS (
+      SELECT 1 FROM generation AS original
+      WHERE original.id = generation.retry_of AND original.job_id = :job_id
+  )
+ORDER BY idx, seq;
+
 -- name: has_open
 SELECT EXISTS (
     SELECT 1 FROM generation WHERE job_id = ? AND status IN ('pending', 'queued', 'processing')

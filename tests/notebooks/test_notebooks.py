@@ -1,0 +1,146 @@
+"""The notebooks run from top to bottom, unattended, and through a killed kernel."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import papermill
+import pytest
+from nbclient import NotebookClient
+from nbclient.util import run_sync
+
+import workbench as wb
+
+NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
+PICTURE = "data:image/webp;base64,"
+# A cell that waits for a restart: it runs in the next kernel.
+RESTART_BEFORE = "after-restart"
+
+pytestmark = pytest.mark.timeout(170)
+
+
+@pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
+def notebook(request: pytest.FixtureRequest) -> Path:
+    return request.param  # type: ignore[no-any-return]
+
+
+@pytest.fixture(autouse=True)
+def own_workspace(workspace_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Kernels and this test open the same workspace, which belongs to this test."""
+    monkeypatch.setenv("WORKBENCH_HOME", str(workspace_home / "workspace"))
+    monkeypatch.setenv("IPYTHONDIR", str(workspace_home / ".ipython"))
+    return workspace_home
+
+
+def pictures(cell: Any) -> int:
+    """How many pictures the outputs of a cell hold."""
+    return sum(
+        "".join(output.get("data", {}).get("text/html", "")).count(PICTURE)
+        for output in cell.get("outputs", ())
+    )
+
+
+def errors(nb: Any) -> list[str]:
+    return [
+        f"{cell['id']}: {output['ename']}: {output['evalue']}"
+        for cell in nb.cells
+        for output in cell.get("outputs", ())
+        if output["output_type"] == "error"
+    ]
+
+
+def check_workspace(ws: wb.Workspace) -> None:
+    """Whatever a notebook did: rows, files, feed and money agree."""
+    report = ws.doctor()
+    assert report.ok, report
+    ledger = ws.ledger()
+    assert ledger["amount"].sum() == ws.balance
+    settled = ledger[ledger["kind"] == "settle"]["generation_id"]
+    assert settled.is_unique
+    completed = set()
+    cursor = None
+    while True:
+        page = ws.generations(status="completed", limit=500, cursor=cursor)
+        completed |= {item.id for item in page.items}
+        cursor = page.next_cursor
+        if cursor is None:
+            break
+    assert completed == set(settled)
+
+
+@pytest.mark.req("RES-4", "APP-1")
+def test_a_notebook_runs_unattended_under_papermill(notebook: Path, tmp_path: Path) -> None:
+    done = papermill.execute_notebook(
+        notebook,
+        tmp_path / "done.ipynb",
+        kernel_name="python3",
+        progress_bar=False,
+        execution_timeout=100,
+        cwd=os.getcwd(),  # noqa: PTH109  (a string for papermill)
+    )
+    assert errors(done) == []
+    assert sum(pictures(cell) for cell in done.cells) >= 4
+    assert (tmp_path / "done.ipynb").stat().st_size < 3_000_000
+    with wb.open(run_jobs=False) as ws:
+        check_workspace(ws)
+
+
+@pytest.mark.req("RES-4", "LIVE-4")
+def test_a_notebook_survives_the_kill_of_its_kernel_in_the_middle(notebook: Path) -> None:
+    nb = nbformat.read(notebook, as_version=4)
+    places = [
+        place
+        for place, cell in enumerate(nb.cells)
+        if RESTART_BEFORE in cell.get("metadata", {}).get("tags", ())
+    ]
+    if not places:
+        pytest.skip("this notebook has no restart in it")
+    client = NotebookClient(
+        nb,
+        timeout=100,
+        kernel_name="python3",
+        resources={"metadata": {"path": os.getcwd()}},  # noqa: PTH109  (a string for nbclient)
+    )
+    client.create_kernel_manager()
+    client.start_new_kernel()
+    client.start_new_kernel_client()
+    try:
+        for place, cell in enumerate(nb.cells):
+            if place in places:
+                accepted = snapshot()
+                client.kc.stop_channels()
+                run_sync(client.km.restart_kernel)(now=True)  # SIGKILL, no goodbye
+                client.start_new_kernel_client()
+            client.execute_cell(cell, place)
+    finally:
+        client._cleanup_kernel()
+    assert errors(nb) == []
+    with wb.open(run_jobs=False) as ws:
+        work = ws.batch(accepted["id"])
+        after = work.all_generations()
+        assert [item.id for item in after] == accepted["generations"]  # the same, none twice
+        assert [item.index for item in after] == list(range(len(after)))
+        assert {item.status for item in after} == {"completed"}
+        assert any(item.attempt > 1 for item in after)  # the kill met work that ran
+        assert len({item.asset.id for item in after if item.asset}) == len(after)
+        check_workspace(ws)
+
+
+def snapshot() -> dict[str, Any]:
+    """The newest batch and its generations, as another process sees them."""
+    with wb.open(run_jobs=False) as ws:
+        newest = ws.generations(limit=1).items[0].batch
+        assert newest.status in ("processing", "queued")
+        return {"id": newest.id, "generations": [item.id for item in newest.all_generations()]}
+
+
+def test_committed_notebooks_have_no_outputs(notebook: Path) -> None:
+    nb = nbformat.read(notebook, as_version=4)
+    nbformat.validate(nb)
+    for cell in nb.cells:
+        assert not cell.get("outputs")
+        assert cell.get("execution_count") is None
+    assert "widgets" not in nb.metadata

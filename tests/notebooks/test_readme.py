@@ -1,0 +1,59 @@
+"""The README says nothing that is not so: its code runs, its names and commands exist."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+import workbench as wb
+from workbench.jupyter.cli import build_parser
+
+REPOSITORY = Path(__file__).parents[2]
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.req("APP-1")
+async def test_the_first_steps_run_as_written(workspace_home: Path) -> None:
+    (block,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    code = compile(block, "README.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    names: dict[str, object] = {}
+    running = eval(code, names)
+    if inspect.isawaitable(running):
+        await running
+    ws = names["ws"]
+    assert isinstance(ws, wb.Workspace)
+    try:
+        assert (workspace_home / "fox.png").stat().st_size > 10_000
+        assert ws.balance == 992
+    finally:
+        await ws.aclose()
+
+
+@pytest.mark.parametrize(
+    ("prefix", "owner"), [("ws", wb.Workspace), ("batch", wb.Batch), ("g", wb.Generation)]
+)
+def test_every_name_in_the_readme_exists(prefix: str, owner: type) -> None:
+    used = set(re.findall(rf"\b{prefix}\.([a-z_]+)", README))
+    assert used
+    assert {name for name in used if not hasattr(owner, name)} == set()
+
+
+def test_the_readme_lists_the_commands_that_there_are() -> None:
+    listed = set(re.findall(r"^jupyter workbench (\w+)", README, re.MULTILINE))
+    (commands,) = (
+        action.choices
+        for action in build_parser()._actions
+        if action.dest == "command" and action.choices is not None
+    )
+    assert listed == set(commands)
+
+
+def test_every_file_that_the_readme_names_is_there() -> None:
+    # tests/requirements.md is made by `make requirements`, and lies in the repository like these.
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert (REPOSITORY / target).exists(), target
+    assert (REPOSITORY / "notebooks/images/sketch.webp").stat().st_size <= 300_000
