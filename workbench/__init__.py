@@ -170,6 +170,13 @@ def load_ipython_extension(ipython: Any) -> None:
     load(ipython)
 
 
+def unload_ipython_extension(ipython: Any) -> None:
+    """Take the magics away: ``%unload_ext workbench``."""
+    from workbench.jupyter import unload_ipython_extension as unload
+
+    unload(ipython)
+
+
 def __getattr__(name: str) -> Any:
     module = _LAZY.get(name)
     if module is None:
@@ -182,4 +189,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*__all__, "open", "load_ipython_extension"})
+    return sorted({*__all__, "open", "load_ipython_extension", "unload_ipython_extension"})

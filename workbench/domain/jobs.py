@@ -176,7 +176,11 @@ class JobState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class JobRecord:
-    """A claimed job with all that a runner needs to run it."""
+    """A claimed job with all that a runner needs to run it.
+
+    `slots` are the images still to be made; with an open attempt, all that were asked for in it
+    (a resend repeats the request), whether they have come home or not.
+    """
 
     id: str
     seq: int

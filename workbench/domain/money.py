@@ -62,6 +62,18 @@ def from_micro(micro: int) -> Decimal:
     return value.quantize(Decimal(1)) if value == value.to_integral_value() else value.normalize()
 
 
+def amount_text(micro: int, unit: str) -> str:
+    """Return an amount as people write it.
+
+    >>> amount_text(2_000_000, "token"), amount_text(40_000, "USD")
+    ('2 tokens', '0.04 USD')
+    """
+    amount = from_micro(micro)
+    if unit == TOKEN and amount != 1:
+        unit = "tokens"
+    return f"{amount:f} {unit}"
+
+
 def check_unit(unit: str) -> str:
     """Return `unit` if it can name a unit of account (1–12 letters); else raise InvalidRequest."""
     valid = type(unit) is str and 1 <= len(unit) <= 12 and unit.isascii() and unit.isalpha()

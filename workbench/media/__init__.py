@@ -136,6 +136,18 @@ class Media:
         small = thumbnail(data, size, limits=self._lenient())
         return self.files.put_variant(asset_id, size, small)
 
+    def shrink(self, data: bytes, size: int) -> bytes:
+        """Make an encoded picture smaller: WebP, at most `size` pixels wide and high.
+
+        Raises
+        ------
+        ImageRejected
+            It is no picture.
+        """
+        from workbench.media.thumbnails import thumbnail
+
+        return thumbnail(data, size, limits=self.limits)
+
     def path(self, asset_id: str) -> Path:
         """Where the original is, or would be."""
         return self.files.path(asset_id)

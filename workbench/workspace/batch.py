@@ -229,4 +229,6 @@ class Batch:
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         records = self._workspace._store.batch_generations(self._workspace.identity, self.id)
-        return display.batch_bundle(self.record, self._workspace._with_pictures(records))
+        pictures = self._workspace._with_pictures(records)
+        shrink = self._workspace._engine.media.shrink
+        return display.batch_bundle(self.record, pictures, shrink=shrink)

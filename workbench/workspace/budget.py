@@ -6,7 +6,7 @@ from contextvars import ContextVar
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from workbench.domain.money import from_micro
+from workbench.domain.money import amount_text, from_micro
 from workbench.domain.records import Price
 from workbench.errors import BudgetExceeded
 
@@ -62,7 +62,7 @@ class Budget:
         spent = self._spent_micro()
         if spent + cost > self._limit_micro:
             raise BudgetExceeded(
-                f"This would cost {from_micro(cost)} {self.unit}, but only "
+                f"This would cost {amount_text(cost, self.unit)}, but only "
                 f"{from_micro(self._limit_micro - spent)} of the budget of {self.limit} is left. "
                 "Ask for fewer images or raise the limit."
             )

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 
-from workbench.domain.money import TOKEN, from_micro
+from workbench.domain.money import amount_text
 from workbench.domain.records import BatchRecord, GenerationError, GenerationRecord, TopicRecord
 from workbench.domain.status import Status, generation_status_display
 from workbench.workspace.markup import Html, element, join, visible
@@ -467,10 +467,7 @@ def _cost(items: Sequence[GenerationRecord]) -> str:
 
 
 def _amount(micro: int, unit: str) -> str:
-    amount = from_micro(micro)
-    if unit == TOKEN:
-        return f"{amount:f} token" if amount == 1 else f"{amount:f} tokens"
-    return f"{amount:f} {visible(unit, 12)}"
+    return amount_text(micro, visible(unit, 12))
 
 
 def _when(milliseconds: int) -> str:

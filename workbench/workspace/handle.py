@@ -51,7 +51,7 @@ class Handle:
 
     def _small_picture(self, record: GenerationRecord) -> bytes | None:
         if record.asset_id is None:
-            return None
+            return self._engine.media.read_preview(record.id)
         return self._engine.media.thumbnail(record.asset_id, _THUMBNAIL).read_bytes()
 
     def _with_pictures(

@@ -169,4 +169,10 @@ class Topic:
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         query = GenerationQuery(limit=_SHOWN, topic_id=self.id)
         records, _ = self._workspace._store.generations(self._workspace.identity, query)
-        return display.topic_bundle(self.record, self._workspace._with_pictures(records))
+        counts = self._workspace._store.topic_counts(self._workspace.identity, [self.id])
+        return display.topic_bundle(
+            self.record,
+            self._workspace._with_pictures(records),
+            images=counts.get(self.id, 0),
+            shrink=self._workspace._engine.media.shrink,
+        )

@@ -349,7 +349,11 @@ class Workspace(Accounts, Following, Tables):
         return Page(
             [Generation(self, record.id) for record in records],
             following,
-            lambda items: display.page_bundle(self._with_pictures([item.record for item in items])),
+            lambda items: display.page_bundle(
+                self._with_pictures([item.record for item in items]),
+                more=following is not None,
+                shrink=self._engine.media.shrink,
+            ),
         )
 
     def cancel_all(self, topic: Topic | str | None = None, *, all_users: bool = False) -> int:

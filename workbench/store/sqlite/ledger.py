@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from workbench.domain.ids import new_id
-from workbench.domain.money import check_unit, from_micro
+from workbench.domain.money import amount_text, check_unit, from_micro
 from workbench.domain.records import LedgerEntry
 from workbench.errors import InsufficientBalance, InvalidRequest
 from workbench.store.sqlite import feed, queries
@@ -89,8 +89,8 @@ def reserve(
 def insufficient(have_micro: int, need_micro: int, unit: str) -> InsufficientBalance:
     """Return the error for a request that the balance does not cover."""
     return InsufficientBalance(
-        f"This needs {from_micro(need_micro)} {unit}, but the balance is "
-        f"{from_micro(have_micro)} {unit}. Ask for less, or add to the balance with ws.grant()."
+        f"This needs {amount_text(need_micro, unit)}, but the balance is "
+        f"{amount_text(have_micro, unit)}. Ask for less, or add to the balance with ws.grant()."
     )
 
 
