@@ -1,0 +1,174 @@
+"""Wakes whoever follows the change feed: own commits, other processes' doorbell, a slow net.
+
+The hub carries no content. A follower that is called reads the feed from its own cursor; being
+called once too often costs it one read, being called too late at most `poll_s`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Protocol
+
+from workbench.errors import StoreError
+from workbench.runner.loop import EngineLoop
+
+
+class Doorbell(Protocol):
+    """A content-free signal between the processes of one workspace."""
+
+    def fileno(self) -> int:
+        """Descriptor that becomes readable when another process rang; -1 if there is none."""
+
+    def drain(self) -> object:
+        """Take all rings so far; never blocks."""
+
+    def ring_others(self) -> object:
+        """Ring the bells of all other processes; never blocks, never raises."""
+
+
+class Hub:
+    """Calls its subscribers, on the engine loop and coalesced, whenever the feed has moved.
+
+    Parameters
+    ----------
+    loop:
+        the engine's loop; it must run while the hub is started.
+    data_version:
+        returns a number that changes when any connection committed (fast).
+    doorbell:
+        signal between processes, or None where there is none.
+    poll_s:
+        seconds between two looks at `data_version`, the net below lost rings.
+    """
+
+    def __init__(
+        self,
+        loop: EngineLoop,
+        *,
+        data_version: Callable[[], int],
+        doorbell: Doorbell | None,
+        poll_s: float = 0.5,
+    ) -> None:
+        self._engine = loop
+        self._data_version = data_version
+        self._doorbell = doorbell
+        self._poll_s = poll_s
+        self._subscribers: list[Callable[[], None]] = []
+        self._lock = threading.Lock()  # guards _pending and _running: notify comes from any thread
+        self._pending = False
+        self._running = False
+        self._reader: int | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._seen_version = -1
+
+    def start(self) -> None:
+        """Begin to listen. May be called on or off the engine loop."""
+        self._on_loop(self._begin)
+
+    def stop(self) -> None:
+        """Stop listening and leave no reader or timer behind. Safe to call twice."""
+        with self._lock:
+            if not self._running:
+                return
+            self._running = False
+        self._on_loop(self._end)
+
+    def notify(self) -> None:
+        """Say that this process committed: wakes own subscribers, rings the other processes.
+
+        Any thread may call it; calls between two turns of the loop count as one.
+        """
+        with self._lock:
+            if self._pending or not self._running:
+                return
+            self._pending = True
+        try:
+            self._engine.loop.call_soon_threadsafe(self._committed)
+        except (StoreError, RuntimeError):
+            # The loop is going down: nobody is left to be woken, others have their net.
+            with self._lock:
+                self._pending = False
+
+    def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call `callback` on the engine loop after changes; it must be quick.
+
+        Returns
+        -------
+        A function that ends the subscription; safe to call twice, from any thread.
+        """
+        with self._lock:  # the list is replaced whole, so that readers need no lock
+            self._subscribers = [*self._subscribers, callback]
+
+        def unsubscribe() -> None:
+            with self._lock:
+                self._subscribers = [other for other in self._subscribers if other is not callback]
+
+        return unsubscribe
+
+    def _on_loop(self, work: Callable[[], None]) -> None:
+        if self._engine.is_current():
+            work()
+            return
+
+        async def run() -> None:
+            work()
+
+        self._engine.submit(run()).result()
+
+    def _begin(self) -> None:
+        with self._lock:
+            if self._running:
+                return
+            self._running = True
+        loop = asyncio.get_running_loop()
+        if self._doorbell is not None and (descriptor := self._doorbell.fileno()) >= 0:
+            self._reader = descriptor
+            loop.add_reader(descriptor, self._rung)
+        self._seen_version = self._data_version()
+        self._timer = loop.call_later(self._poll_s, self._poll)
+
+    def _end(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._reader is not None:
+            asyncio.get_running_loop().remove_reader(self._reader)
+            self._reader = None
+        self._subscribers = []
+
+    def _committed(self) -> None:
+        with self._lock:
+            self._pending = False
+        self._wake()
+        if self._doorbell is not None:
+            self._doorbell.ring_others()
+
+    def _rung(self) -> None:
+        if self._doorbell is not None:
+            self._doorbell.drain()
+        self._wake()
+
+    def _poll(self) -> None:
+        if not self._running:
+            return
+        self._timer = asyncio.get_running_loop().call_later(self._poll_s, self._poll)
+        try:
+            # Not in a thread: it reads one counter in shared memory, and a thread hop twice a
+            # second would cost more than all the rest of an idle engine.
+            version = self._data_version()
+        except StoreError:
+            return  # the store is closing; its own writers report what is wrong
+        if version != self._seen_version:
+            self._seen_version = version
+            self._wake()
+
+    def _wake(self) -> None:
+        for callback in self._subscribers:
+            try:
+                callback()
+            except Exception as error:  # noqa: BLE001 - one follower must not deafen the others
+                asyncio.get_running_loop().call_exception_handler(
+                    {"message": "a follower of the change feed failed", "exception": error}
+                )
