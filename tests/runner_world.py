@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -208,7 +209,10 @@ def processes(folder: Path) -> Iterator[Callable[..., Process]]:
         if not process.store.database._closed:
             assert process.problems() == []
             process.close()
-        assert process.troubles == []
+        troubles = [
+            text + "".join(traceback.format_exception(error)) for text, error in process.troubles
+        ]
+        assert not troubles, "\n".join(troubles)
 
 
 def completed(generations: list[GenerationRecord]) -> list[bool]:

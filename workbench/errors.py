@@ -61,6 +61,7 @@ class InvalidRequest(WorkbenchError, ValueError):
     """
 
     def __init__(self, field: str, message: str) -> None:
+        field = field.encode(errors="replace").decode()  # half a surrogate could not be printed
         super().__init__(f"{field}: {message}")
         self.field = field
         self.message = message

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import time
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -101,6 +102,7 @@ def test_processes_that_all_submit_and_paint_do_everything_once(
             child.tell("go")
         ids: list[str] = []
         while len(ids) < 6 * processes:
+            time.sleep(0.01)
             observer.look()
             for child in children:
                 if line := child.line_so_far():

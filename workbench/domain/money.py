@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, InvalidOperation
 
+from workbench.domain.arguments import shown
 from workbench.errors import InvalidRequest
 
 MICRO = 1_000_000
 TOKEN = "token"  # noqa: S105 - a unit of account, not a secret
 USD = "USD"
+# Not the caller's context: a precision of 3 set for a paper must not round anybody's money.
+_EXACT = Context(prec=60, traps=[])
 _LIMIT = 10**18  # micro-units; SQLite integers hold 9.2e18, and sums must stay below
 
 
@@ -34,22 +37,44 @@ def to_micro(
     >>> to_micro("2.5")
     2500000
     """
+    value = _as_decimal(amount, field)
+    if not value.is_finite():
+        raise InvalidRequest(field, f"{shown(amount)} is not a finite number.")
+    # By its exponent first: 1e999999 times a million is no number any more.
+    if value and value.adjusted() > 12:
+        raise InvalidRequest(field, f"{shown(amount)} is too large.")
+    if value and _finest(value) < -6:
+        raise InvalidRequest(field, f"{shown(amount)} is finer than a millionth of a unit.")
+    micro = int(_EXACT.scaleb(value, 6)) if value else 0
+    if abs(micro) > _LIMIT:
+        raise InvalidRequest(field, f"{shown(amount)} is too large.")
+    if minimum is not None and micro < minimum:
+        raise InvalidRequest(field, f"{shown(amount)} must be at least {from_micro(minimum)}.")
+    return micro
+
+
+def _as_decimal(amount: object, field: str) -> Decimal:
     if isinstance(amount, bool):
         raise InvalidRequest(field, "must be a number, not True or False.")
+    if isinstance(amount, Decimal):
+        return amount
+    if isinstance(amount, int):
+        return Decimal(amount)  # str() of thousands of digits raises
+    # Numbers of NumPy and pandas have the shortest form that is theirs in str().
+    if not isinstance(amount, (float, str)) and not hasattr(amount, "__float__"):
+        raise InvalidRequest(field, f"{shown(amount)} is not a number.")
     try:
-        value = Decimal(str(amount))
+        return Decimal(str(amount))
     except (InvalidOperation, ValueError):
-        raise InvalidRequest(field, f"{amount!r} is not a number.") from None
-    if not value.is_finite():
-        raise InvalidRequest(field, f"{amount!r} is not a finite number.")
-    if abs(value) * MICRO > _LIMIT:
-        raise InvalidRequest(field, f"{amount!r} is too large.")
-    micro = value * MICRO
-    if micro != micro.to_integral_value():
-        raise InvalidRequest(field, f"{amount!r} is finer than a millionth of a unit.")
-    if minimum is not None and micro < minimum:
-        raise InvalidRequest(field, f"{amount!r} must be at least {from_micro(minimum)}.")
-    return int(micro)
+        raise InvalidRequest(field, f"{shown(amount)} is not a number.") from None
+
+
+def _finest(value: Decimal) -> int:
+    """Return the exponent of the last digit that is not zero."""
+    _, digits, exponent = value.as_tuple()
+    assert isinstance(exponent, int)  # finite
+    zeros = next(place for place, digit in enumerate(reversed(digits)) if digit)
+    return exponent + zeros
 
 
 def from_micro(micro: int) -> Decimal:
@@ -58,8 +83,9 @@ def from_micro(micro: int) -> Decimal:
     >>> from_micro(2500000)
     Decimal('2.5')
     """
-    value = Decimal(micro).scaleb(-6)
-    return value.quantize(Decimal(1)) if value == value.to_integral_value() else value.normalize()
+    if micro % MICRO == 0:
+        return Decimal(micro // MICRO)
+    return _EXACT.normalize(_EXACT.scaleb(Decimal(micro), -6))
 
 
 def amount_text(micro: int, unit: str) -> str:
@@ -78,5 +104,7 @@ def check_unit(unit: str) -> str:
     """Return `unit` if it can name a unit of account (1–12 letters); else raise InvalidRequest."""
     valid = type(unit) is str and 1 <= len(unit) <= 12 and unit.isascii() and unit.isalpha()
     if not valid:
-        raise InvalidRequest("unit", f"{unit!r} is no unit; use 'token' or a currency like 'USD'.")
+        raise InvalidRequest(
+            "unit", f"{shown(unit)} is no unit; use 'token' or a currency like 'USD'."
+        )
     return unit

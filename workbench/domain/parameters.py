@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 
+from workbench.domain.arguments import check_flag, shown
 from workbench.domain.records import JsonValue, Price
 from workbench.domain.status import Operation
 from workbench.errors import InvalidRequest
@@ -58,21 +59,20 @@ class Parameter:
         if self.kind is ParameterKind.CHOICE:
             if isinstance(value, (str, int, float, bool)) and value in self.choices:
                 return value
-            near = closest(str(value), [str(choice) for choice in self.choices])
+            typed = value if isinstance(value, str) else ""
+            near = closest(typed, [str(choice) for choice in self.choices])
             hint = f" Did you mean {near!r}?" if near else ""
-            shown = ", ".join(repr(choice) for choice in self.choices)
-            raise InvalidRequest(name, f"{value!r} is not one of {shown}.{hint}")
+            known = ", ".join(repr(choice) for choice in self.choices)
+            raise InvalidRequest(name, f"{shown(value)} is not one of {known}.{hint}")
         if self.kind is ParameterKind.BOOLEAN:
-            if isinstance(value, bool):
-                return value
-            raise InvalidRequest(name, f"must be True or False, not {value!r}.")
+            return check_flag(name, value)
         if self.kind is ParameterKind.TEXT:
             if not isinstance(value, str):
                 raise InvalidRequest(name, f"must be text, not {type(value).__name__}.")
             limit = MAX_PROMPT_CHARACTERS if self.maximum is None else int(self.maximum)
             if len(value) > limit:
                 raise InvalidRequest(name, f"has {len(value)} characters; the limit is {limit}.")
-            return value
+            return check_characters(name, value)
         if self.kind is ParameterKind.JSON:
             return check_json(name, value)
         return self._check_number(name, value)
@@ -94,7 +94,7 @@ class Parameter:
         number = _as_number(name, value)
         if self.kind is ParameterKind.INTEGER:
             if number != int(number):
-                raise InvalidRequest(name, f"must be a whole number, not {value!r}.")
+                raise InvalidRequest(name, f"must be a whole number, not {shown(value)}.")
             number = int(number)
         unit = f" {self.unit}" if self.unit else ""
         if self.minimum is not None and number < self.minimum:
@@ -171,7 +171,7 @@ class Model:
 
 def _as_number(name: str, value: object) -> int | float:
     if isinstance(value, (bool, str, bytes)):
-        raise InvalidRequest(name, f"must be a number, not {value!r}.")
+        raise InvalidRequest(name, f"must be a number, not {shown(value)}.")
     if not isinstance(value, (int, float)):
         # NumPy scalars and Decimal are numbers too; lists and arrays are not.
         convert = getattr(value, "__index__", None) or getattr(value, "__float__", None)
@@ -185,16 +185,17 @@ def _as_number(name: str, value: object) -> int | float:
     if isinstance(value, int) and abs(value) >= 2**63:
         raise InvalidRequest(name, "is too large a number.")
     if not math.isfinite(value):
-        raise InvalidRequest(name, f"must be a finite number, not {value!r}.")
+        raise InvalidRequest(name, f"must be a finite number, not {shown(value)}.")
     return value
 
 
-def unknown_name(name: str, known: Iterable[str], what: str) -> InvalidRequest:
+def unknown_name(name: object, known: Iterable[str], what: str) -> InvalidRequest:
     """Return the error for a name that does not exist, with the nearest one that does."""
     names = list(known)
-    near = closest(name, names)
+    near = closest(name, names) if isinstance(name, str) else None
     hint = f" Did you mean {near!r}?" if near else f" There are: {', '.join(sorted(names))}."
-    return InvalidRequest(str(name)[:80], f"{what} {str(name)[:80]!r}.{hint}")
+    field = name[:80] if isinstance(name, str) else "name"
+    return InvalidRequest(field, f"{what} {shown(name)}.{hint}")
 
 
 def closest(word: str, words: Iterable[str]) -> str | None:
@@ -205,6 +206,13 @@ def closest(word: str, words: Iterable[str]) -> str | None:
     """
     found = difflib.get_close_matches(word[:80], list(words), n=1, cutoff=0.6)
     return found[0] if found else None
+
+
+def check_characters(name: str, text: str) -> str:
+    """Return `text` if it can be kept exactly: no NUL, no half of a surrogate pair."""
+    if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+        raise InvalidRequest(name, "has characters that are not text (NUL or half a surrogate).")
+    return text
 
 
 def check_json(name: str, value: object, depth: int = 0) -> JsonValue:
@@ -223,7 +231,7 @@ def check_json(name: str, value: object, depth: int = 0) -> JsonValue:
         checked: dict[str, JsonValue] = {}
         for key, item in value.items():
             if not isinstance(key, str):
-                raise InvalidRequest(name, f"has the key {key!r}, which is not text.")
+                raise InvalidRequest(name, f"has the key {shown(key)}, which is not text.")
             checked[key] = check_json(name, item, depth + 1)
         return checked
     raise InvalidRequest(name, f"contains a {type(value).__name__}, which is not plain data.")

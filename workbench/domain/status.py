@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from workbench.domain.arguments import shown
 from workbench.errors import ErrorKind as ErrorKind  # noqa: PLC0414 - re-exported: a word of here
+from workbench.errors import InvalidRequest
 
 
 class Status(StrEnum):
@@ -87,18 +89,21 @@ def parse_status(word: str) -> Status:
 
     Raises
     ------
-    ValueError
-        If the word names no status.
+    InvalidRequest
+        (a ValueError) if the word names no status.
 
     >>> parse_status("success").value
     'completed'
     """
-    text = str(word).strip().lower()
+    given: object = word  # callers are people: the annotation binds nobody
+    text = given.strip().lower() if isinstance(given, str) else ""
     try:
         return Status(_SYNONYMS.get(text, text))
     except ValueError:
         known = ", ".join(status.value for status in Status)
-        raise ValueError(f"{word!r} is not a status; it must be one of {known}.") from None
+        raise InvalidRequest(
+            "status", f"{shown(word)} is not a status; it must be one of {known}."
+        ) from None
 
 
 def is_terminal(status: str) -> bool:
@@ -116,12 +121,12 @@ def generation_status_display(status: str) -> dict[str, str]:
     >>> generation_status_display("queued")["description"]
     'In queue'
     """
-    shown = _DISPLAY[parse_status(status)]
+    display = _DISPLAY[parse_status(status)]
     return {
-        "label": shown.label,
-        "icon": shown.icon,
-        "color": shown.color,
-        "description": shown.description,
+        "label": display.label,
+        "icon": display.icon,
+        "color": display.color,
+        "description": display.description,
     }
 
 

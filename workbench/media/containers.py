@@ -22,9 +22,6 @@ JPEG = "image/jpeg"
 WEBP = "image/webp"
 GIF = "image/gif"
 
-#: What the door lets in, with the suffix that such a file gets when it leaves.
-SUFFIXES = {PNG: ".png", JPEG: ".jpg", WEBP: ".webp", GIF: ".gif"}
-
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 
 # A 50 MB PNG of 1 KB chunks has 50,000 of them; more is an attack on the loop, not a picture.

@@ -63,9 +63,10 @@ def read_nofollow(path: Path) -> bytes:
     """
     # O_NONBLOCK: opening a pipe must not wait for its writer.
     descriptor = os.open(path, _READ_FLAGS)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)  # fdopen refuses a folder, and leaves the descriptor open
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
     with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "not a regular file", str(path))
         return file.read()
 
 
@@ -415,10 +416,11 @@ def _looks_the_same(path: Path, data: bytes) -> bool:
         descriptor = os.open(path, _READ_FLAGS)
     except OSError:
         return False
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode) or found.st_size != len(data):
+        os.close(descriptor)
+        return False
     with os.fdopen(descriptor, "rb") as file:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode) or found.st_size != len(data):
-            return False
         if file.read(_SAMPLE_BYTES) != data[:_SAMPLE_BYTES]:
             return False
         file.seek(max(0, len(data) - _SAMPLE_BYTES))

@@ -33,7 +33,6 @@ from workbench.domain.jobs import (
     Running,
     Slot,
 )
-from workbench.domain.records import AssetRecord
 from workbench.domain.status import RETRYABLE, ErrorKind
 from workbench.errors import (
     DiskFull,
@@ -44,9 +43,11 @@ from workbench.errors import (
     WorkbenchError,
 )
 from workbench.ports import Outcome, Provider
+from workbench.runner import landing
 from workbench.runner.context import Context, written
 from workbench.runner.endings import Endings, as_provider_error
 from workbench.runner.failpoints import failpoint
+from workbench.runner.landing import admit, keep_file, outcome_of
 from workbench.runner.prepare import (
     NextStep,
     build_request,
@@ -350,25 +351,19 @@ class JobRun:
         failpoint("after_image")
         try:
             asset = await self._despite_full_disk(
-                lambda: self._context.executor.run(self._admit, image.data, id)
+                lambda: self._context.executor.run(admit, self._context.media, image.data, id)
             )
         except ImageRejected as error:
             self._broken[id] = str(error)
             return
         failpoint("after_file")
         self._broken.pop(id, None)
-        outcome = Outcome(
-            generation_id=id,
-            asset=asset,
-            seed=slot.seed if image.seed is None else image.seed,
-            prompt_sent=image.prompt_sent,
-            detail_key=image.detail_key,
-            detail_args=image.detail_args,
-        )
+        outcome = outcome_of(slot, asset, image)
         if id in self._open and await self._complete(id, outcome):
             failpoint("after_complete")
         else:
             await self._too_late(slot, outcome)
+        await self._context.executor.run(keep_file, self._context.media, asset.id, image.data)
 
     async def _complete(self, id: str, outcome: Outcome) -> bool:
         self._landing = id  # its end is our doing: `observe` must not take it for a cancel
@@ -399,12 +394,6 @@ class JobRun:
             if adopted is not None:
                 self._landed.add(slot.generation_id)
                 self._remark("info", "A paid picture came after its cancel and was kept.")
-
-    def _admit(self, data: bytes, id: str) -> AssetRecord:
-        asset = self._context.media.admit(data, source="generation")
-        # Before its row says that it is complete, so that a crash leaves no preview behind.
-        self._context.media.drop_preview(id)
-        return asset
 
     async def _despite_full_disk(self, work: Callable[[], Awaitable[T]]) -> T:
         """Do `work`; a paid picture that exists in memory only waits here for disk space."""

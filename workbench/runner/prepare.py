@@ -47,7 +47,7 @@ def next_step(policy: IdempotencyPolicy, attempt: OpenAttempt | None, *, now_ms:
         return NextStep.RESEND if age_s < policy.retention_s else NextStep.GIVE_UP
     if policy.kind is Idempotency.LOOKUP:
         return NextStep.LOOK_UP
-    return NextStep.START
+    return NextStep.GIVE_UP
 
 
 def quiet_s(policy: IdempotencyPolicy, attempt: OpenAttempt, *, now_ms: int) -> float:

@@ -32,6 +32,7 @@ from workbench.runner.waiting import Stop
 __all__ = ["Liveness", "Runner", "RunnerSettings"]
 
 _LOOK_GAP_S = 0.01  # between two looks for cancels
+_AFTERWARDS_S = 0.01
 _PROMOTE_GAP_S = 1.0  # between two writes that queue what is due, but for its own timer
 _LONGEST_TIMER_S = 30.0  # due times are wall-clock times, and the clock may be set
 _IDLE_CLAIMS = 4  # empty claims in a row after which claims keep a distance
@@ -114,7 +115,8 @@ class Runner:
             retry_in=self._retry_in,
         )
         self._circuits: dict[str, Circuit] = {}
-        self._runs: dict[str, tuple[JobRun, asyncio.Task[None]]] = {}
+        # By fence: a job that was given back may be ours again before its last task has ended.
+        self._runs: dict[Fence, tuple[JobRun, asyncio.Task[None]]] = {}
         self._background: set[asyncio.Task[None]] = set()
         self._retries: dict[str, float] = {}  # job id -> loop time at which it is due again
         self._claims = Pulse(self._claim)
@@ -183,7 +185,7 @@ class Runner:
     @property
     def running(self) -> tuple[str, ...]:
         """Ids of the jobs that run here now."""
-        return tuple(self._runs)
+        return tuple(fence.job_id for fence in self._runs)
 
     async def _drain(self) -> None:
         loop = asyncio.get_running_loop()
@@ -226,9 +228,20 @@ class Runner:
 
     def _wake(self) -> None:
         self._claims.beat()
-        if self._runs or self._sweeping is None:
+        if self._runs:
             self._looks.beat()
-        self._dues.beat()
+        self._afterwards()
+
+    def _afterwards(self) -> None:
+        """Do what is not urgent a little later: first of all a waiting job is started."""
+
+        def work() -> None:
+            del self._timers["afterwards"]
+            self._looks.beat()
+            self._dues.beat()
+
+        if "afterwards" not in self._timers:
+            self._at("afterwards", _AFTERWARDS_S, work)
 
     def _at(self, name: str, delay_s: float, work: Callable[[], None]) -> None:
         """Call `work` after `delay_s`, unless this timer already fires earlier."""
@@ -274,8 +287,7 @@ class Runner:
             self._begin(job)
         if jobs:
             self._empty_claims = 0
-            # Somebody may have cancelled one between its claim and now.
-            self._looks.beat(urgent=True)
+            self._afterwards()  # somebody may have cancelled one between its claim and now
             return 0.0
         self._empty_claims += 1
         self._changed.set()
@@ -311,11 +323,11 @@ class Runner:
             return
         run = JobRun(job, provider, self._circuit(job.provider), self._context)
         task = asyncio.get_running_loop().create_task(run.run(), name=f"job {job.id}")
-        self._runs[job.id] = (run, task)
+        self._runs[job.fence] = (run, task)
         task.add_done_callback(lambda task: self._ended(run, task))
 
     def _ended(self, run: JobRun, task: asyncio.Task[None]) -> None:
-        del self._runs[run.job.id]
+        del self._runs[run.fence]
         if not task.cancelled() and (error := task.exception()) is not None:
             self._spawn(self._rescue(run, error))
         self._changed.set()
@@ -366,7 +378,7 @@ class Runner:
         except StoreError as error:
             return self._refused("looking for cancels", error, self._looks)
         for run, ids in zip(runs, unfinished, strict=True):
-            if run.job.id in self._runs:
+            if run.fence in self._runs:
                 run.observe(ids)
         if foreign and self._sweeping is None and not self._stopping:
             self._sweeping = asyncio.get_running_loop().create_task(self._sweep())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -48,8 +48,7 @@ class Accounts(Handle):
         """Return your bookings, oldest first; the balance is the sum of ``amount``."""
         return frames.ledger_frame(self._store.ledger(self.identity, account=self.user))
 
-    @contextmanager
-    def budget(self, limit: Any, unit: str = TOKEN) -> Iterator[Budget]:
+    def budget(self, limit: Any, unit: str = TOKEN) -> AbstractContextManager[Budget]:
         """Refuse, inside the block, whatever would make it cost more than `limit`.
 
         Examples
@@ -60,12 +59,7 @@ class Accounts(Handle):
         Decimal('500')
         """
         self._check_open()
-        budget = Budget(self, to_micro(limit, field="limit", minimum=0), check_unit(unit))
-        token = current_budgets.set((*current_budgets.get(), budget))
-        try:
-            yield budget
-        finally:
-            current_budgets.reset(token)
+        return _inside(Budget(self, to_micro(limit, field="limit", minimum=0), check_unit(unit)))
 
     def set_price(self, model: str, amount: Any, unit: str = TOKEN) -> Price:
         """Set what an image of a model costs from now on; kept in the workspace."""
@@ -74,3 +68,12 @@ class Accounts(Handle):
         found = self._engine.registry.model(model)
         price: Price = store.set_price(self.identity, found.id, check_unit(unit), micro).result()
         return price
+
+
+@contextmanager
+def _inside(budget: Budget) -> Iterator[Budget]:
+    token = current_budgets.set((*current_budgets.get(), budget))
+    try:
+        yield budget
+    finally:
+        current_budgets.reset(token)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from workbench.domain.arguments import shown
 from workbench.errors import InvalidRequest
+from workbench.workspace.files_out import local_path, writing_errors
 
 if TYPE_CHECKING:
     from workbench.workspace.engine import Engine
@@ -26,19 +29,25 @@ def write_backup(engine: Engine, path: str | PathLike[str]) -> Path:
     ------
     InvalidRequest
         If `path` exists, lies inside the workspace, or its parent does not exist.
+    DiskFull
+        There is no space for it; nothing is left behind.
     """
-    try:
-        target = Path(path).expanduser().absolute()
+    target = local_path(path).absolute()
+    with writing_errors():
         parent = target.parent.resolve()
-    except (TypeError, ValueError, OSError, RuntimeError) as error:
-        raise InvalidRequest("path", f"cannot be used as a folder ({error}).") from None
-    if target.exists() or target.is_symlink():
-        raise InvalidRequest("path", f"{str(target)!r} exists; name a folder that does not.")
-    if not parent.is_dir():
-        raise InvalidRequest("path", f"there is no folder {str(parent)!r}; create it first.")
-    if parent == engine.folder or parent.is_relative_to(engine.folder):
-        raise InvalidRequest("path", "must not lie inside the workspace itself.")
-    partial = Path(tempfile.mkdtemp(prefix=f".wb~{target.name[:32]}-", dir=parent))
+        if os.path.lexists(target):
+            raise InvalidRequest("path", f"{shown(str(target))} exists; name one that does not.")
+        if not parent.is_dir():
+            raise InvalidRequest(
+                "path", f"there is no folder {shown(str(parent))}; create it first."
+            )
+        if parent.is_relative_to(engine.folder):
+            raise InvalidRequest("path", "must not lie inside the workspace itself.")
+        return _write(engine, target, parent)
+
+
+def _write(engine: Engine, target: Path, parent: Path) -> Path:
+    partial = Path(tempfile.mkdtemp(prefix=".wb~", dir=parent))
     try:
         # Database first: a picture that it names has been on disk before its row was written.
         engine.store.backup(partial / DATABASE)

@@ -9,8 +9,11 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.domain.records import BatchRecord
+from workbench.domain.arguments import check_flag
+from workbench.domain.money import from_micro
+from workbench.domain.records import BatchRecord, GenerationRecord
 from workbench.domain.status import OUTCOME_UNKNOWN, Operation, Status, batch_status
+from workbench.errors import WorkbenchError
 from workbench.ports import Selection
 from workbench.workspace import display, files_out
 from workbench.workspace.generation import Generation
@@ -53,6 +56,7 @@ class Batch:
     @property
     def counts(self) -> dict[Status, int]:
         """How many of its images have each status (the latest generation of each index)."""
+        self.record  # noqa: B018  (raises NotFound for foreign ids)
         found = self._workspace._store.batch_counts(self.id)
         return {status: found.get(status, 0) for status in Status}
 
@@ -64,25 +68,28 @@ class Batch:
     @property
     def cost(self) -> Decimal:
         """Sum of what its images cost, tries included."""
-        return sum((generation.cost for generation in self.all_generations()), Decimal(0))
+        records = self._records(history=True)
+        return from_micro(sum(record.cost_micro for record in records))
 
     @property
     def generations(self) -> list[Generation]:
         """The latest generation of each index, in order."""
         return self._handles(history=False)
 
-    def all_generations(self) -> list[Generation]:
-        """Every generation, earlier tries included."""
-        return self._handles(history=True)
+    def all_generations(self, *, history: bool = True) -> list[Generation]:
+        """Every generation, earlier tries included (``history=False``: as `generations`)."""
+        return self._handles(history=check_flag("history", history))
 
     def _handles(self, *, history: bool) -> list[Generation]:
-        records = self._workspace._store.batch_generations(
+        return [Generation(self._workspace, record.id) for record in self._records(history=history)]
+
+    def _records(self, *, history: bool = False) -> list[GenerationRecord]:
+        return self._workspace._store.batch_generations(
             self._workspace.identity, self.id, history=history
         )
-        return [Generation(self._workspace, record.id) for record in records]
 
     def __len__(self) -> int:
-        return len(self.generations)
+        return len(self._records())
 
     # -- waiting ----------------------------------------------------------------------------------
 
@@ -106,7 +113,7 @@ class Batch:
         WrongThread
             In a callback on the engine or dispatcher thread.
         """
-        self._workspace._check_open()
+        self.record  # noqa: B018  (raises NotFound for foreign ids)
         wait_blocking(self._workspace._engine, self._is_over, timeout, "The batch")
         return self
 
@@ -114,7 +121,7 @@ class Batch:
         return self._wait().__await__()
 
     async def _wait(self) -> Batch:
-        self._workspace._check_open()
+        self.record  # noqa: B018  (raises NotFound for foreign ids)
         await wait_async(self._workspace._engine, self._is_over)
         return self
 
@@ -124,9 +131,7 @@ class Batch:
         async with wakeups(self._workspace._engine) as woken:
             while True:
                 open_ones = 0
-                for record in self._workspace._store.batch_generations(
-                    self._workspace.identity, self.id
-                ):
+                for record in self._records():
                     if record.status.is_terminal or record.detail_key == OUTCOME_UNKNOWN:
                         if record.id not in given:
                             given.add(record.id)
@@ -147,12 +152,9 @@ class Batch:
         return len(result.cancelled)
 
     def retry_failed(self) -> list[Generation]:
-        """Try every failed image again; returns the new generations."""
-        return [
-            generation.retry()
-            for generation in self.generations
-            if generation.status is Status.FAILED
-        ]
+        """Try every failed image again, all or none; returns the new generations."""
+        failed = [record for record in self._records() if record.status is Status.FAILED]
+        return self._workspace._retry(failed)
 
     def run_next(self) -> int:
         """Put its waiting images before everything else that you have queued."""
@@ -185,7 +187,7 @@ class Batch:
         record = self.record
         if record.operation is Operation.IMPORT:
             return {"prompt": record.prompt}
-        first = self._workspace._store.batch_generations(self._workspace.identity, self.id)
+        first = self._records()
         seeds = [generation.seed for generation in first]
         consecutive = seeds and seeds[0] is not None
         if consecutive and record.seed is None and record.n > 1:
@@ -224,11 +226,13 @@ class Batch:
         return hash(self.id)
 
     def __repr__(self) -> str:
-        counts = ", ".join(f"{n} {status.value}" for status, n in self.counts.items() if n)
+        try:
+            counts = ", ".join(f"{n} {status.value}" for status, n in self.counts.items() if n)
+        except WorkbenchError:  # closed, purged, not shared any more
+            return f"<Batch {self.id}>"
         return f"<Batch {self.id} {counts}>"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        records = self._workspace._store.batch_generations(self._workspace.identity, self.id)
-        pictures = self._workspace._with_pictures(records)
+        pictures = self._workspace._with_pictures(self._records())
         shrink = self._workspace._engine.media.shrink
         return display.batch_bundle(self.record, pictures, shrink=shrink)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from contextvars import ContextVar
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -25,7 +27,7 @@ class Budget:
         self._workspace = workspace
         self._limit_micro = limit_micro
         self.unit = unit
-        self._batches: list[tuple[str, Price]] = []
+        self._generations: set[str] = set()
 
     @property
     def limit(self) -> Decimal:
@@ -43,16 +45,20 @@ class Budget:
         return from_micro(self._limit_micro - self._spent_micro())
 
     def _spent_micro(self) -> int:
-        spent = 0
-        for batch_id, price in self._batches:
-            for record in self._workspace._store.batch_generations(
-                self._workspace.identity, batch_id, history=True
-            ):
-                if not record.status.is_terminal:
-                    spent += price.amount_micro
-                elif record.unit == self.unit:
-                    spent += record.cost_micro
-        return spent
+        if not self._generations:
+            return 0
+        # Of the ledger, which knows deleted and purged images, too.
+        _, rows = self._workspace._store.sql(
+            "SELECT -sum(amount_micro) FROM ledger WHERE unit = ?"
+            " AND generation_id IN (SELECT value FROM json_each(?))",
+            (self.unit, json.dumps(sorted(self._generations))),
+        )
+        return int(rows[0][0] or 0)
+
+    def covers(self, workspace: Handle) -> bool:
+        """Tell whether what `workspace` spends counts here: same workspace, same user."""
+        own = self._workspace
+        return own._engine is workspace._engine and own.identity == workspace.identity
 
     def check(self, price: Price, n: int) -> None:
         """Raise BudgetExceeded if `n` images at `price` do not fit any more."""
@@ -67,10 +73,9 @@ class Budget:
                 "Ask for fewer images or raise the limit."
             )
 
-    def add(self, batch_id: str, price: Price) -> None:
-        """Count a batch that was submitted inside the block."""
-        if price.unit == self.unit and all(batch_id != known for known, _ in self._batches):
-            self._batches.append((batch_id, price))
+    def add(self, generation_ids: Iterable[str]) -> None:
+        """Count images that were asked for inside the block."""
+        self._generations.update(generation_ids)
 
     def __repr__(self) -> str:
         return f"<Budget {self.spent} of {self.limit} {self.unit}>"
@@ -78,3 +83,8 @@ class Budget:
 
 # Budgets of the surrounding blocks, innermost last; a context variable keeps tasks apart.
 current_budgets: ContextVar[tuple[Budget, ...]] = ContextVar("workbench_budgets", default=())
+
+
+def budgets_of(workspace: Handle) -> list[Budget]:
+    """Return the budgets of the surrounding blocks that `workspace` must keep to."""
+    return [budget for budget in current_budgets.get() if budget.covers(workspace)]

@@ -11,8 +11,10 @@ import threading
 import traceback
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from workbench.domain.arguments import is_word, shown
 from workbench.domain.events import EVENTS, events_of
 from workbench.domain.parameters import closest
 from workbench.domain.records import Identity
@@ -24,13 +26,20 @@ if TYPE_CHECKING:
 Callback = Callable[[dict[str, Any]], Any]
 
 
+@dataclass(frozen=True, slots=True, eq=False)  # the same function may be subscribed twice
+class _Subscription:
+    name: str
+    callback: Callback
+    after_seq: int
+
+
 class _Listener:
     """The callbacks of one identity with their place in the feed."""
 
     def __init__(self, identity: Identity, cursor: str) -> None:
         self.identity = identity
         self.cursor = cursor
-        self.callbacks: list[tuple[str, Callback]] = []
+        self.subscriptions: list[_Subscription] = []
 
 
 class Dispatcher:
@@ -53,28 +62,30 @@ class Dispatcher:
         InvalidRequest
             For an unknown event (with a near match) or something that cannot be called.
         """
-        if name not in EVENTS:
-            near = closest(str(name), EVENTS)
+        if not is_word(name, EVENTS):
+            given: object = name
+            near = closest(given, EVENTS) if isinstance(given, str) else None
             hint = (
                 f" Did you mean {near!r}?" if near else f" There are: {', '.join(sorted(EVENTS))}."
             )
-            raise InvalidRequest("name", f"there is no event {str(name)[:80]!r}.{hint}")
+            raise InvalidRequest("name", f"there is no event {shown(name)}.{hint}")
         if not callable(callback):
-            raise InvalidRequest("callback", f"must be a function, not {callback!r}.")
-        entry = (name, callback)
+            raise InvalidRequest("callback", f"must be a function, not {shown(callback)}.")
         with self._lock:
+            # What the others have not been told yet happened before this subscription.
+            entry = _Subscription(name, callback, self._engine.store.last_seq())
             listener = self._listeners.get(identity)
             if listener is None:
                 listener = _Listener(identity, self._engine.store.cursor())
                 self._listeners[identity] = listener
-            listener.callbacks.append(entry)
+            listener.subscriptions.append(entry)
             self._start()
 
         def unsubscribe() -> None:
             with self._lock:
-                if entry in listener.callbacks:
-                    listener.callbacks.remove(entry)
-                if not listener.callbacks and self._listeners.get(identity) is listener:
+                if entry in listener.subscriptions:
+                    listener.subscriptions.remove(entry)
+                if not listener.subscriptions and self._listeners.get(identity) is listener:
                     del self._listeners[identity]
 
         return unsubscribe
@@ -117,9 +128,9 @@ class Dispatcher:
             page = self._engine.store.changes(listener.identity, listener.cursor)
             for change in page.items:
                 for name, payload in events_of(change):
-                    for wanted, callback in list(listener.callbacks):
-                        if wanted == name:
-                            self._call(name, callback, payload)
+                    for entry in list(listener.subscriptions):
+                        if entry.name == name and change.seq > entry.after_seq:
+                            self._call(name, entry.callback, payload)
             listener.cursor = page.cursor
             if not page.has_more:
                 return
@@ -127,12 +138,12 @@ class Dispatcher:
     def _call(self, name: str, callback: Callback, payload: dict[str, Any]) -> None:
         # Border "callback": whatever a user's function raises is recorded, never swallowed.
         try:
-            if inspect.iscoroutinefunction(callback):
-                self._engine.loop.submit(callback(dict(payload))).add_done_callback(
+            result = callback(dict(payload))
+            # Asked of the result: a callable object or a partial may be one, too.
+            if inspect.iscoroutine(result):
+                self._engine.loop.submit(result).add_done_callback(
                     lambda future: self._note_failure(name, callback, future)
                 )
-            else:
-                callback(dict(payload))
         except Exception as error:  # noqa: BLE001 - see above
             self._log_failure(name, callback, error)
 
@@ -141,7 +152,7 @@ class Dispatcher:
             self._log_failure(name, callback, error)
 
     def _log_failure(self, name: str, callback: Callback, error: BaseException) -> None:
-        title = getattr(callback, "__qualname__", repr(callback))
+        title = getattr(callback, "__qualname__", None) or shown(callback)
         text = f"The callback {title} for {name} failed: {type(error).__name__}: {error}"
         self._log(text, "".join(traceback.format_exception(error)))
 

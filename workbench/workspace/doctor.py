@@ -105,7 +105,7 @@ def _file_problems(engine: Engine, *, deep: bool) -> Iterator[str]:
     if orphans:
         yield (
             f"I3: {len(orphans)} image file(s) belong to no row (a process died while storing "
-            "them). They do no harm and may be deleted."
+            "them). They do no harm and go at the next opening."
         )
     old = files.old_temp(_OLD_S)
     if old:

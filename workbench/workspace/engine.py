@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import contextlib
 import os
 import threading
+import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, TypeVar
 
 from workbench.domain.ids import new_id
+from workbench.domain.records import Json
 from workbench.errors import EngineClosed, WorkbenchError, WrongThread
 from workbench.media import Limits, Media
-from workbench.ports import Clock, RunnerInfo
+from workbench.ports import Clock, Provider, RunnerInfo
 from workbench.runner.executor import LocalExecutor
 from workbench.runner.hub import Hub
 from workbench.runner.loop import EngineLoop
@@ -27,6 +30,7 @@ from workbench.runner.runner import Runner
 from workbench.runner.settings import RunnerSettings
 from workbench.store.bell import Bell
 from workbench.store.liveness import OwnerLock, is_alive
+from workbench.store.sqlite.connect import translate_os
 from workbench.store.sqlite.store import SqliteStore
 from workbench.workspace.clock import SystemClock
 from workbench.workspace.dispatch import Dispatcher
@@ -39,6 +43,7 @@ T = TypeVar("T")
 _HOUSEKEEPING_S = 6 * 3600.0
 _DAY_MS = 86_400_000
 _OLD_TEMP_S = 3600.0
+_PLUGIN_CLOSE_S = 5.0
 _REMOVED_AT_ONCE = 20  # files under one hold of the write lock
 
 _engines: dict[Path, Engine] = {}
@@ -66,34 +71,45 @@ class Engine:
         self._handles = 0
         self._runner: Runner | None = None
         self.settings = load_settings(folder)
-        self.store = SqliteStore(folder, clock=clock)
-        self._owner_lock = OwnerLock(folder, self.id)
-        self._owner_lock.acquire()
-        if self.store.database.is_new:
-            _keep_out_of_git(folder)
-        self.media = Media(
-            folder,
-            Limits(
-                max_bytes=self.settings.media_max_bytes,
-                max_pixels=self.settings.media_max_pixels,
-            ),
-        )
-        self.registry = ProviderRegistry(self.store.prices)
-        self.registry.load()
-        self.executor = LocalExecutor(threads=self.settings.runner_work_threads)
-        self.loop = EngineLoop()
-        self.loop.start()
-        self._bell = Bell(
-            self.store.database.runtime_dir, self.id, is_alive=lambda id: is_alive(folder, id)
-        )
-        self.hub = Hub(
-            self.loop, data_version=self.store.database.data_version, doorbell=self._bell
-        )
-        self.hub.start()
-        self._unsubscribe = self.store.on_commit(self.hub.notify)
-        self.dispatcher = Dispatcher(self)
-        for plugin in self.registry.broken:
-            self.store.log("error", "plugin", plugin.message, data={"traceback": plugin.traceback})
+        with contextlib.ExitStack() as undo:  # an error or Ctrl-C half-way leaves nothing open
+            self.store = SqliteStore(folder, clock=clock)
+            undo.callback(self.store.close)
+            self._owner_lock = OwnerLock(folder, self.id)
+            undo.callback(self._owner_lock.release)
+            try:
+                self._owner_lock.acquire()
+                _keep_out_of_git(folder)
+            except OSError as error:
+                raise translate_os(error, folder) from error
+            self.media = Media(
+                folder,
+                Limits(
+                    max_bytes=self.settings.media_max_bytes,
+                    max_pixels=self.settings.media_max_pixels,
+                ),
+            )
+            self.registry = ProviderRegistry(self.store.prices)
+            self.registry.load()
+            self.executor = LocalExecutor(threads=self.settings.runner_work_threads)
+            self.loop = EngineLoop()
+            undo.callback(self.loop.stop)
+            self.loop.start()
+            self._bell = Bell(
+                self.store.database.runtime_dir, self.id, is_alive=lambda id: is_alive(folder, id)
+            )
+            undo.callback(self._bell.close)
+            self.hub = Hub(
+                self.loop, data_version=self.store.database.data_version, doorbell=self._bell
+            )
+            undo.callback(self.hub.stop)
+            self.hub.start()
+            self._unsubscribe = self.store.on_commit(self.hub.notify)
+            self.dispatcher = Dispatcher(self)
+            for plugin in self.registry.broken:
+                data: Json = {"traceback": plugin.traceback}
+                # Waited for: whoever looks next finds it.
+                self.store.log("error", "plugin", plugin.message, data=data).result()
+            undo.pop_all()
 
     # -- life -------------------------------------------------------------------------------------
 
@@ -142,13 +158,21 @@ class Engine:
         self.dispatcher.stop()
         self._unsubscribe()
         for provider in self.registry.providers.values():
-            self._run(provider.close())
+            self._close_provider(provider)
         self.hub.stop()
         self.store.close()
         self._bell.close()
         self.loop.stop()
         self.executor.close()
         self._owner_lock.release()
+
+    def _close_provider(self, provider: Provider) -> None:
+        # Border "plugin": a plugin that cannot close must not keep the workspace open.
+        try:
+            self._run(provider.close(), _PLUGIN_CLOSE_S)
+        except Exception as error:  # noqa: BLE001 - see above
+            text = f"The provider {provider.name!r} could not be closed: {error!r}"
+            self.store.log("error", "plugin", text, data={"traceback": traceback.format_exc()})
 
     def _start_runner(self) -> None:
         if self._runner is not None:
@@ -182,6 +206,7 @@ class Engine:
                 gone = await self.finished(self.store.purge(None, deleted_before_ms=before))
                 await self.executor.run(self.remove_files, gone)
                 await self.executor.run(self.media.sweep_temp, _OLD_TEMP_S)
+                await self.executor.run(self._remove_orphans)
             except EngineClosed:
                 return
             except (WorkbenchError, OSError) as error:
@@ -226,6 +251,12 @@ class Engine:
             removed += self.store.remove_unknown(some, self.media.remove).result()
         return removed
 
+    def _remove_orphans(self) -> int:
+        """Remove files of images that were stored and then not wanted (cancelled, crashed)."""
+        old = list(self.media.files.orphans((), older_than_s=_OLD_TEMP_S))
+        known = self.store.known_assets(old)
+        return self.remove_files([id for id in old if id not in known])
+
     async def finished(self, future: Future[T]) -> T:
         """Await a write of the store."""
         return await asyncio.wrap_future(future)
@@ -242,7 +273,12 @@ def _keep_out_of_git(folder: Path) -> None:
     # Only in a folder that holds nothing but the new workspace: elsewhere "*" would hide a project.
     ours = ("workbench.sqlite3", "write.lock", "owners", "config.toml")
     if all(entry.name.startswith(ours) for entry in folder.iterdir()):
-        (folder / ".gitignore").write_text("*\n", "utf-8")
+        file = folder / ".gitignore"
+        try:
+            file.write_text("*\n", "utf-8")
+        except OSError:
+            file.unlink(missing_ok=True)  # an empty one would keep nothing out
+            raise
 
 
 def _close_all() -> None:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
-import tempfile
+import uuid
+from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workbench.domain.arguments import shown
 from workbench.domain.records import BatchRecord, GenerationRecord, JsonValue
-from workbench.errors import InvalidRequest, NotAllowed
+from workbench.errors import DiskFull, InvalidRequest, NotAllowed
 
 if TYPE_CHECKING:
     from workbench.workspace.workspace import Workspace
 
+_NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
+_BINARY = getattr(os, "O_BINARY", 0)
 _SUFFIXES = {
     "image/png": (".png",),
     "image/jpeg": (".jpg", ".jpeg"),
@@ -88,7 +94,8 @@ def batch_zip(workspace: Workspace, record: BatchRecord, path: str | PathLike[st
             if generation.asset_id is None
         ],
     }
-    write_zip(target, entries, manifest)
+    with writing_errors():
+        write_zip(target, entries, manifest)
     return target
 
 
@@ -105,36 +112,70 @@ def _words(prompt: str) -> str:
 
 
 def _target(path: str | PathLike[str], stem: str, suffixes: tuple[str, ...]) -> Path:
+    target = local_path(path)
     try:
-        target = Path(path).expanduser()
-        if "\0" in str(target):
-            raise InvalidRequest("path", "must not have NUL characters.")
         if target.is_dir():
             return target / f"{stem}{suffixes[0]}"
-    except (TypeError, OSError, RuntimeError) as error:
-        raise InvalidRequest("path", f"cannot be used as a file name ({error}).") from None
+    except OSError as error:
+        raise _unusable(error) from None
+    if target.name in ("", ".."):
+        raise InvalidRequest("path", f"there is no folder {shown(str(target))}; create it first.")
     if not target.suffix:
         target = target.with_name(target.name + suffixes[0])
     if target.suffix.lower() not in suffixes:
         raise InvalidRequest(
-            "path", f"ends in {target.suffix!r}, but this is a {suffixes[0]} file; name it so."
+            "path", f"ends in {shown(target.suffix)}, but this is a {suffixes[0]} file; name it so."
         )
     if not target.parent.is_dir():
-        raise InvalidRequest("path", f"there is no folder {str(target.parent)!r}; create it first.")
+        folder = shown(str(target.parent))
+        raise InvalidRequest("path", f"there is no folder {folder}; create it first.")
     return target
+
+
+def local_path(path: object, field: str = "path") -> Path:
+    """Return a path that a person gave, ``~`` filled in.
+
+    Raises
+    ------
+    InvalidRequest
+        If no file can have this name.
+    """
+    try:
+        target = Path(path).expanduser()  # type: ignore[arg-type]  # callers are people
+        if b"\0" in os.fsencode(target):
+            raise InvalidRequest(field, "must not have NUL characters.")
+    except (TypeError, RuntimeError) as error:  # no path at all, or a home that is not known
+        raise InvalidRequest(field, f"cannot be used as a file name ({error}).") from None
+    except UnicodeEncodeError:
+        raise InvalidRequest(field, "is not valid Unicode text (half a surrogate).") from None
+    return target
+
+
+@contextlib.contextmanager
+def writing_errors() -> Iterator[None]:
+    """Turn what the file system refuses at a place that a person chose into a sentence."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _NO_SPACE:
+            raise DiskFull("The disk is full; nothing was written. Free some space.") from error
+        raise _unusable(error) from error
+
+
+def _unusable(error: OSError) -> InvalidRequest:
+    return InvalidRequest("path", f"cannot be written: {error.strerror or error}.")
 
 
 def write_atomically(target: Path, data: bytes) -> None:
     """Write a file whole or not at all (temporary file beside it, then rename)."""
-    descriptor, temporary = tempfile.mkstemp(prefix=".wb~", dir=target.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-        # mkstemp makes private files; a saved picture gets the rights that the user's umask gives.
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(temporary).chmod(0o666 & ~umask)
-        Path(temporary).replace(target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    temporary = target.with_name(f".wb~{uuid.uuid4().hex}")
+    with writing_errors():
+        # A new file of the usual mode: the user's umask decides who else may read the picture.
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o666)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+            temporary.replace(target)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise

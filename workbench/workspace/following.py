@@ -8,7 +8,7 @@ from typing import Any
 from workbench.domain.records import ChangePage, ChangeRecord
 from workbench.errors import InvalidRequest
 from workbench.workspace.event_log import EventLog
-from workbench.workspace.handle import Handle
+from workbench.workspace.handle import Handle, check_page_limit
 from workbench.workspace.waiting import next_wake, wakeups
 
 
@@ -31,7 +31,7 @@ class Following(Handle):
             With ``reset`` set when the cursor is too old or from elsewhere: then read everything
             anew and go on from the new cursor.
         """
-        page: ChangePage = self._store.changes(self.identity, since, limit=limit)
+        page: ChangePage = self._store.changes(self.identity, since, limit=check_page_limit(limit))
         return page
 
     async def follow(self, since: str | None = None) -> AsyncIterator[ChangeRecord]:
@@ -67,7 +67,14 @@ class Following(Handle):
         one that raises is noted in the event log and stays.
         """
         self._check_open()
-        return self._engine.dispatcher.on(self.identity, name, callback)
+        unsubscribe = self._engine.dispatcher.on(self.identity, name, callback)
+        self._subscriptions.append(unsubscribe)
+        return unsubscribe
+
+    def _unsubscribe_all(self) -> None:
+        # The engine may live on for other workspaces of this process: their callbacks stay.
+        while self._subscriptions:
+            self._subscriptions.pop()()
 
     @property
     def debug(self) -> EventLog:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from workbench.domain.arguments import check_flag, check_items, shown
 from workbench.domain.money import from_micro
 from workbench.domain.parameters import closest
 from workbench.errors import InvalidRequest
@@ -52,6 +53,7 @@ COLUMNS = (
     "size_bytes",
 )
 JUDGED = ("rating", "favourite", "tags", "note")
+_MOST_TAGS = 1_000  # before repeats are taken out
 _TIMES = ("created_at", "started_at", "finished_at")
 _WHOLE = ("index", "width", "height", "seed", "size_bytes", "rating")
 
@@ -96,11 +98,14 @@ def by_generation(frame: object) -> pd.DataFrame:
 
     if not isinstance(frame, pd.DataFrame):
         raise InvalidRequest("df", f"must be a DataFrame, not {type(frame).__name__}.")
+    if frame.columns.has_duplicates:
+        twice = frame.columns[frame.columns.duplicated()][0]
+        raise InvalidRequest("df", f"has the column {shown(twice)} twice; keep one of them.")
     if "generation_id" in frame.columns:
         frame = frame.set_index("generation_id")
     for id in frame.index:
         if not isinstance(id, str):
-            raise InvalidRequest("df", f"its index must be generation ids, not {id!r}.")
+            raise InvalidRequest("df", f"its index must be generation ids, not {shown(id)}.")
     if frame.index.has_duplicates:
         raise InvalidRequest("df", "names a generation twice; keep one row for each.")
     return frame
@@ -133,29 +138,42 @@ def judgements_from_frame(
 
 
 def _plain(name: str, value: Any) -> Any:
-    if name == "tags":
-        if value is None or isinstance(value, float):
-            return None
-        if isinstance(value, str):
-            raise InvalidRequest("tags", f"must be a list of texts, not {value!r}.")
-        return sorted(set(value))
-    if value is None or value != value or type(value).__name__ == "NAType":  # noqa: PLR0124 (NaN)
+    if _is_missing(value):
         return None
+    if name == "tags":
+        tags = check_items("tags", value, "texts", limit=_MOST_TAGS)
+        for tag in tags:
+            if not isinstance(tag, str):
+                raise InvalidRequest("tags", f"must be a list of texts; {shown(tag)} is none.")
+        return sorted(set(tags))
     if name == "rating":
-        try:
-            number = float(value)
-        except (TypeError, ValueError):
-            raise InvalidRequest(
-                "rating", f"must be a number from 0 to 5, not {value!r}."
-            ) from None
-        if not number.is_integer():
-            raise InvalidRequest("rating", f"must be a whole number from 0 to 5, not {value!r}.")
-        return int(number)
+        return _as_rating(value)
     if name == "favourite":
-        if type(value).__name__ not in ("bool", "bool_"):
-            raise InvalidRequest("favourite", f"must be True or False, not {value!r}.")
-        return bool(value)
+        return check_flag("favourite", value)
+    if not isinstance(value, str):
+        raise InvalidRequest("note", f"must be text, not {shown(value)}.")
     return value
+
+
+def _is_missing(value: Any) -> bool:
+    """Tell whether a cell says nothing: None, NaN, NaT or pandas' NA (which is not even equal)."""
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(value, float) and value != value  # noqa: PLR0124 (NaN)
+
+
+def _as_rating(value: Any) -> int:
+    # A column with a missing cell holds floats: 4.0 is a rating, "4" and True are none.
+    wrong = InvalidRequest("rating", f"must be a whole number from 0 to 5, not {shown(value)}.")
+    if isinstance(value, (bool, str, bytes)) or not hasattr(value, "__float__"):
+        raise wrong
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise wrong from None
+    if not number.is_integer() or not 0 <= number <= 5:
+        raise wrong
+    return int(number)
 
 
 def ledger_frame(entries: Iterable[LedgerEntry]) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workbench.domain.arguments import check_flag, check_items, check_whole, is_word, shown
 from workbench.domain.records import (
     AttemptRecord,
     GenerationError,
@@ -17,7 +18,7 @@ from workbench.domain.records import (
     Judgement,
 )
 from workbench.domain.status import OUTCOME_UNKNOWN, Operation, Status
-from workbench.errors import InvalidRequest, NotAllowed
+from workbench.errors import InvalidRequest, NotAllowed, WorkbenchError
 from workbench.ports import Selection
 from workbench.workspace import display, files_out
 from workbench.workspace.asset import Asset
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from workbench.workspace.workspace import Workspace
 
 THUMBNAIL_SIZES = (256, 768)
+_MOST_TAGS = 1_000  # before repeats are taken out; the store keeps 64
 
 
 class Generation:
@@ -178,9 +180,10 @@ class Generation:
         NotAllowed
             If there is no picture (yet).
         """
-        if size not in THUMBNAIL_SIZES:
-            raise InvalidRequest("size", f"must be 256 or 768, not {size!r}.")
-        return self._workspace._engine.media.thumbnail(self._asset_id(), size)
+        pixels = check_whole("size", size, low=1, high=2**31)
+        if pixels not in THUMBNAIL_SIZES:
+            raise InvalidRequest("size", f"must be 256 or 768, not {shown(size)}.")
+        return self._workspace._engine.media.thumbnail(self._asset_id(), pixels)
 
     def save(self, path: str | PathLike[str], metadata: bool = True) -> Path:
         """Write the original to a file, with prompt and parameters inside unless switched off.
@@ -198,6 +201,7 @@ class Generation:
         Path
             The file written.
         """
+        check_flag("metadata", metadata)
         self._asset_id()
         return files_out.save(self._workspace, self.record, path, metadata=metadata)
 
@@ -227,10 +231,7 @@ class Generation:
         NotAllowed
             If it has not failed or been cancelled.
         """
-        record = self.record
-        model = self._workspace._engine.registry.model(record.model or "")
-        new = self._workspace._store.retry(self._workspace.identity, self.id, model.price).result()
-        return Generation(self._workspace, new.id)
+        return self._workspace._retry([self.record])[0]
 
     def run_next(self) -> bool:
         """Put it before everything else that you have queued; False if it does not wait."""
@@ -261,7 +262,7 @@ class Generation:
         Generation
             This one, or with "retry" the new one.
         """
-        if outcome not in ("charged", "not_charged", "retry"):
+        if not is_word(outcome, ("charged", "not_charged", "retry")):
             raise InvalidRequest("outcome", "must be 'charged', 'not_charged' or 'retry'.")
         record = self._workspace._store.resolve_unknown(
             self._workspace.identity, self.id, outcome
@@ -280,6 +281,8 @@ class Generation:
 
     def _judgement(self) -> Judgement:
         found = self._workspace._store.judgements(self._workspace.identity, [self.id])
+        if self.id not in found:
+            self.record  # noqa: B018  (raises NotFound for what is gone or not to be seen)
         return found.get(self.id, Judgement())
 
     def _judge(self, **values: Any) -> None:
@@ -311,8 +314,8 @@ class Generation:
     @tags.setter
     def tags(self, value: Iterable[str]) -> None:
         if isinstance(value, str):
-            raise InvalidRequest("tags", f"must be a set of texts; write {{{value!r}}}.")
-        self._judge(tags=list(value))
+            raise InvalidRequest("tags", f"must be a set of texts; write {{{shown(value)}}}.")
+        self._judge(tags=check_items("tags", value, "texts", limit=_MOST_TAGS))
 
     @property
     def note(self) -> str:
@@ -356,7 +359,10 @@ class Generation:
         return hash(self.id)
 
     def __repr__(self) -> str:
-        record = self.record
+        try:
+            record = self.record
+        except WorkbenchError:  # closed, purged, not shared any more
+            return f"<Generation {self.id}>"
         return f"<Generation {self.id} #{record.index} {record.status.value}>"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from workbench.domain.arguments import check_flag, check_items, check_whole, shown
 from workbench.domain.records import GenerationRecord, Identity
 from workbench.domain.status import parse_status
-from workbench.errors import EngineClosed, InvalidRequest
+from workbench.errors import EngineClosed, InvalidRequest, WorkbenchError
 from workbench.ports import GenerationQuery
 from workbench.store.sqlite.store import SqliteStore
 from workbench.workspace.engine import Engine
 
 _THUMBNAIL = 256
+_MOST_STATUSES = 100
+MAX_PAGE = 500
 
 
 class Handle:
@@ -23,6 +26,7 @@ class Handle:
         self._engine = engine
         self.identity = identity
         self._closed = False
+        self._subscriptions: list[Callable[[], None]] = []
 
     @property
     def path(self) -> Path:
@@ -52,7 +56,11 @@ class Handle:
     def _small_picture(self, record: GenerationRecord) -> bytes | None:
         if record.asset_id is None:
             return self._engine.media.read_preview(record.id)
-        return self._engine.media.thumbnail(record.asset_id, _THUMBNAIL).read_bytes()
+        try:
+            return self._engine.media.thumbnail(record.asset_id, _THUMBNAIL).read_bytes()
+        except (WorkbenchError, OSError):
+            # A full disk, a lost file: what is shown must not fail; the doctor tells why.
+            return None
 
     def _with_pictures(
         self, records: Sequence[GenerationRecord]
@@ -61,12 +69,21 @@ class Handle:
 
     def _topic_id(self, topic: Any) -> str | None:
         """Return the id of a topic given as handle or id, after a look whether it is there."""
+        from workbench.workspace.topic import Topic
+
         if topic is None:
             return None
-        id = getattr(topic, "id", topic)
+        id = topic.id if isinstance(topic, Topic) else topic
         if not isinstance(id, str):
-            raise InvalidRequest("topic", f"must be a topic or its id, not {topic!r}.")
+            raise InvalidRequest("topic", f"must be a topic or its id, not {shown(topic)}.")
         return self._store.topic(self.identity, id).id
+
+    def _needed_topic_id(self, topic: Any) -> str:
+        """As `_topic_id`, where None is no answer."""
+        id = self._topic_id(topic)
+        if id is None:
+            raise InvalidRequest("topic", "must be a topic or its id, not None.")
+        return id
 
     def _query(
         self,
@@ -74,22 +91,33 @@ class Handle:
         status: str | Sequence[str] | None = None,
         model: str | None = None,
         topic: Any = None,
+        include_failed: bool = True,
         **others: Any,
     ) -> GenerationQuery:
-        words = [status] if isinstance(status, str) else list(status or ())
-        try:
-            statuses = tuple(parse_status(word) for word in words)
-        except ValueError as error:
-            raise InvalidRequest("status", str(error)) from None
+        words: list[Any] = []
+        if isinstance(status, str):
+            words = [status]
+        elif status is not None:
+            words = check_items("status", status, "statuses", limit=_MOST_STATUSES)
         model_id = None
         if model is not None:
+            text("model", model)
             # A model that is gone can still have made pictures: then its id is taken as given.
             known = self._engine.registry.models()
             matching = [m.id for m in known if model == m.id or model in m.aliases]
-            model_id = matching[0] if matching else text("model", model)
+            model_id = matching[0] if matching else model
         return GenerationQuery(
-            statuses=statuses, model=model_id, topic_id=self._topic_id(topic), **others
+            statuses=tuple(parse_status(word) for word in words),
+            model=model_id,
+            topic_id=self._topic_id(topic),
+            include_failed=check_flag("include_failed", include_failed),
+            **others,
         )
+
+
+def check_page_limit(limit: object) -> int:
+    """Return the size of a page: 1 to 500."""
+    return check_whole("limit", limit, low=1, high=MAX_PAGE)
 
 
 def text(field: str, value: object) -> str:

@@ -9,6 +9,7 @@ import unicodedata
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from workbench.domain.arguments import shown
 from workbench.errors import ConfigurationError, InvalidRequest
 
 FOLDER_NAME = ".workbench"
@@ -63,7 +64,10 @@ def notebook_folder() -> Path:
 
 
 def _from_url(url: str) -> Path:
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise InvalidRequest("location", f"is no usable URL ({error}).") from None
     if parts.scheme == "sqlite":
         if parts.netloc:
             raise InvalidRequest("location", "write sqlite:///folder (three slashes).")
@@ -75,20 +79,24 @@ def _from_url(url: str) -> Path:
             "location", "PostgreSQL is not supported by this version; use a folder."
         )
     raise InvalidRequest(
-        "location", f"{parts.scheme}:// is not known; use a folder or sqlite:///folder."
+        "location", f"{shown(url)} is no URL of a workspace; use a folder or sqlite:///folder."
     )
 
 
 def _folder(text: str, field: str) -> Path:
     if not text or "\0" in text:
         raise InvalidRequest(field, "must name a folder.")
-    path = Path(text).expanduser().absolute()
     try:
+        os.fsencode(text)
+        path = Path(text).expanduser().absolute()
         if path.exists() and not path.is_dir():
-            raise InvalidRequest(field, f"{path.name!r} is a file; a workspace is a folder.")
+            raise InvalidRequest(field, f"{shown(path.name)} is a file; a workspace is a folder.")
         return path.resolve()
+    except UnicodeEncodeError:
+        raise InvalidRequest(field, "is not valid Unicode text (half a surrogate).") from None
     except (OSError, RuntimeError) as error:
-        raise InvalidRequest(field, f"cannot be used as a folder ({error}).") from error
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InvalidRequest(field, f"cannot be used as a folder ({reason}).") from error
 
 
 def _default_folder(start: Path) -> Path:

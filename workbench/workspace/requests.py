@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from workbench import _version
+from workbench.domain.arguments import shown
 from workbench.domain.parameters import (
     MAX_PROMPT_CHARACTERS,
     Model,
     Parameter,
     ParameterKind,
+    check_characters,
     closest,
 )
 from workbench.domain.records import GenerationRecord, Json, JsonValue
@@ -81,7 +83,9 @@ def check_request(
     """
     text = check_prompt("prompt", prompt)
     negative = None
-    if negative_prompt is not None and negative_prompt != "":
+    if negative_prompt is not None and not (
+        isinstance(negative_prompt, str) and negative_prompt == ""
+    ):
         if not model.negative_prompt:
             raise InvalidRequest("negative_prompt", f"{model.title} takes no negative prompt.")
         negative = check_prompt("negative_prompt", negative_prompt)
@@ -122,9 +126,7 @@ def check_prompt(field: str, prompt: object) -> str:
         raise InvalidRequest(
             field, f"has {len(prompt):,} characters; the limit is {MAX_PROMPT_CHARACTERS:,}."
         )
-    if "\0" in prompt or any("\ud800" <= character <= "\udfff" for character in prompt):
-        raise InvalidRequest(field, "has characters that are not text (NUL or half a surrogate).")
-    return prompt
+    return check_characters(field, prompt)
 
 
 def check_client_key(key: object) -> str | None:
@@ -197,18 +199,25 @@ def _merged(model: Model, params: object, extra: Mapping[str, object]) -> dict[s
     for name, value in (*params.items(), *extra.items()):
         if not isinstance(name, str) or name not in model.parameters:
             raise _unknown(name, model, OPTIONS)
-        if name in merged and merged[name] != value:
+        if name in merged and not _alike(merged[name], value):
             raise InvalidRequest(name, "is given twice with different values.")
         merged[name] = value
     return merged
 
 
 def _unknown(name: object, model: Model, others: Sequence[str]) -> InvalidRequest:
-    shown = [key for key, parameter in model.parameters.items() if not parameter.hidden]
-    text = str(name)[:80]
-    near = closest(text, [*shown, *others])
-    hint = f" Did you mean {near!r}?" if near else f" It has: {', '.join(shown)}."
+    known = [key for key, parameter in model.parameters.items() if not parameter.hidden]
+    text = name[:80] if isinstance(name, str) else shown(name)
+    near = closest(text, [*known, *others])
+    hint = f" Did you mean {near!r}?" if near else f" It has: {', '.join(known)}."
     return InvalidRequest(text, f"{model.title} has no such parameter.{hint}")
+
+
+def _alike(one: object, other: object) -> bool:
+    try:
+        return bool(one == other)
+    except (TypeError, ValueError, ArithmeticError):  # arrays, NA, a signalling NaN: no answer
+        return False
 
 
 def _seeds(model: Model, seed: object, count: int) -> tuple[int | None, tuple[int | None, ...]]:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from workbench.domain.arguments import check_items, shown
+from workbench.domain.records import GenerationRecord
 from workbench.domain.status import ACTIVE, Status
 from workbench.errors import InvalidRequest
-
-if TYPE_CHECKING:
-    from workbench.workspace.generation import Generation
-    from workbench.workspace.workspace import Workspace
+from workbench.workspace.asset import Asset
+from workbench.workspace.generation import Generation
+from workbench.workspace.workspace import Workspace
 
 _MOST_ASSETS = 10_000
+_MOST_GENERATIONS = 100_000
+_CHUNK = 1_000
 
 
 def map_asset_to_generation(asset_id: str, generations: Iterable[Generation]) -> Generation | None:
@@ -25,8 +28,13 @@ def map_asset_to_generation(asset_id: str, generations: Iterable[Generation]) ->
     generations:
         Where to look, for example ``ws.generations().items``.
     """
-    matching = [generation for generation in generations if generation.record.asset_id == asset_id]
-    return max(matching, key=lambda generation: generation.record.seq, default=None)
+    wanted = _asset_id("asset_id", asset_id)
+    best: tuple[int, Generation | None] = (-1, None)
+    for generation in _checked(generations):
+        record = generation.record
+        if record.asset_id == wanted and record.seq > best[0]:
+            best = (record.seq, generation)
+    return best[1]
 
 
 def assets_with_active_generations(generations: Iterable[Generation]) -> frozenset[str]:
@@ -41,18 +49,40 @@ def assets_with_failed_generations(generations: Iterable[Generation]) -> frozens
 
 def _related(generations: Iterable[Generation], wanted: Any) -> frozenset[str]:
     found: set[str] = set()
-    for generation in generations:
+    chosen: dict[Workspace, list[GenerationRecord]] = {}
+    for generation in _checked(generations):
         record = generation.record
         if wanted(record.status):
-            found.update(item.asset_id for item in generation.inputs)
-            if record.asset_id is not None:
-                found.add(record.asset_id)
+            chosen.setdefault(generation._workspace, []).append(record)
+    for workspace, records in chosen.items():
+        found.update(record.asset_id for record in records if record.asset_id is not None)
+        ids = [record.id for record in records]
+        for start in range(0, len(ids), _CHUNK):
+            inputs = workspace._store.inputs(ids[start : start + _CHUNK])
+            found.update(item.asset_id for item in inputs)
     return frozenset(found)
+
+
+def _checked(generations: object) -> list[Generation]:
+    members = check_items("generations", generations, "generations", limit=_MOST_GENERATIONS)
+    for place, member in enumerate(members):
+        if not isinstance(member, Generation):
+            raise InvalidRequest(
+                f"generations[{place}]", f"must be a generation, not {shown(member)}."
+            )
+    return members
+
+
+def _asset_id(field: str, asset: object) -> str:
+    id = asset.id if isinstance(asset, Asset) else asset
+    if not isinstance(id, str):
+        raise InvalidRequest(field, f"must be the id of an image, not {shown(asset)}.")
+    return id
 
 
 def media_card_status(workspace: Workspace, asset_id: str) -> dict[str, Any]:
     """Return what a card of this asset shows; see `media_card_status_batch`."""
-    return media_card_status_batch(workspace, [asset_id])[asset_id]
+    return media_card_status_batch(workspace, [asset_id])[_asset_id("asset_id", asset_id)]
 
 
 def media_card_status_batch(
@@ -74,10 +104,11 @@ def media_card_status_batch(
         "failed"}``. `status` is that of an active generation that works from the asset, if there is
         one, else of the latest generation that resulted in it or used it; None if there is none.
     """
-    if isinstance(asset_ids, str) or len(asset_ids) > _MOST_ASSETS:
-        raise InvalidRequest("asset_ids", f"must be a list of at most {_MOST_ASSETS:,} ids.")
-    ids = list(dict.fromkeys(asset_ids))
-    shown: dict[str, dict[str, Any]] = {
+    if not isinstance(workspace, Workspace):
+        raise InvalidRequest("workspace", f"must be a workspace, not {shown(workspace)}.")
+    given = check_items("asset_ids", asset_ids, "image ids", limit=_MOST_ASSETS)
+    ids = list(dict.fromkeys(_asset_id("asset_ids", id) for id in given))
+    cards: dict[str, dict[str, Any]] = {
         asset_id: {
             "asset_id": asset_id,
             "status": None,
@@ -91,7 +122,7 @@ def media_card_status_batch(
     }
     best: dict[str, tuple[bool, int]] = {}
     for asset_id, _role, record in workspace._store.asset_generations(workspace.identity, ids):
-        card = shown[asset_id]
+        card = cards[asset_id]
         is_active = record.status in ACTIVE
         card["active"] += is_active
         card["failed"] += record.status is Status.FAILED
@@ -105,4 +136,4 @@ def media_card_status_batch(
                 error=None if error is None else error.message,
                 progress=record.progress,
             )
-    return shown
+    return cards

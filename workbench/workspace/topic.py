@@ -5,14 +5,15 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from workbench.domain.arguments import is_word, shown
 from workbench.domain.records import ProjectRecord, TopicRecord
 from workbench.domain.status import Visibility
-from workbench.errors import InvalidRequest
+from workbench.errors import InvalidRequest, WorkbenchError
 from workbench.ports import GenerationQuery
 from workbench.workspace import display
 from workbench.workspace.batch import Batch
 from workbench.workspace.generation import Generation
-from workbench.workspace.handle import text
+from workbench.workspace.handle import check_page_limit, text
 from workbench.workspace.page import Page
 
 if TYPE_CHECKING:
@@ -66,7 +67,10 @@ class Project:
         return hash(self.id)
 
     def __repr__(self) -> str:
-        return f"<Project {self.id} {self.title!r}>"
+        try:
+            return f"<Project {self.id} {self.title!r}>"
+        except WorkbenchError:  # closed, purged, not shared any more
+            return f"<Project {self.id}>"
 
 
 class Topic:
@@ -98,7 +102,7 @@ class Topic:
     @project.setter
     def project(self, project: Project | str) -> None:
         if not isinstance(project, (Project, str)):
-            raise InvalidRequest("project", f"must be a project or its id, not {project!r}.")
+            raise InvalidRequest("project", f"must be a project or its id, not {shown(project)}.")
         id = project.id if isinstance(project, Project) else project
         self._update(project_id=id)
 
@@ -110,7 +114,7 @@ class Topic:
     @visibility.setter
     def visibility(self, visibility: str) -> None:
         words = [known.value for known in Visibility]
-        if visibility not in words:
+        if not is_word(visibility, words):
             raise InvalidRequest("visibility", f"must be one of {', '.join(words)}.")
         self._update(visibility=str(visibility))
 
@@ -128,7 +132,7 @@ class Topic:
     def set_cover(self, generation: Generation) -> None:
         """Let this picture stand for the topic; it stays until that picture goes."""
         if not isinstance(generation, Generation):
-            raise InvalidRequest("generation", f"must be a generation, not {generation!r}.")
+            raise InvalidRequest("generation", f"must be a generation, not {shown(generation)}.")
         self._update(cover_generation_id=generation.id)
 
     def _update(self, **fields: Any) -> None:
@@ -141,7 +145,7 @@ class Topic:
     def batches(self, limit: int = 20, cursor: str | None = None) -> Page[Batch]:
         """Return a page of its batches, newest first."""
         records, following = self._workspace._store.batches(
-            self._workspace.identity, self.id, limit=limit, cursor=cursor
+            self._workspace.identity, self.id, limit=check_page_limit(limit), cursor=cursor
         )
         return Page([Batch(self._workspace, record.id) for record in records], following)
 
@@ -164,7 +168,10 @@ class Topic:
         return hash(self.id)
 
     def __repr__(self) -> str:
-        return f"<Topic {self.id} {self.title!r}>"
+        try:
+            return f"<Topic {self.id} {self.title!r}>"
+        except WorkbenchError:  # closed, purged, not shared any more
+            return f"<Topic {self.id}>"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         query = GenerationQuery(limit=_SHOWN, topic_id=self.id)

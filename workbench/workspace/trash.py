@@ -74,7 +74,7 @@ class Trash(list[TrashedItem]):
 def restore_item(workspace: Workspace, item: Any) -> None:
     """Take something out of the trash: an item, a handle, or the id of something in there."""
     if isinstance(item, TrashedItem):
-        item.restore()
+        workspace._store.restore(workspace.identity, item.entity, item.id).result()
         return
     entity = _ENTITIES.get(type(item))
     if entity is not None:
@@ -85,7 +85,7 @@ def restore_item(workspace: Workspace, item: Any) -> None:
             if found.id == item:
                 found.restore()
                 return
-        raise NotFound("deleted thing", item)
+        raise NotFound("deleted thing", item[:80].encode(errors="replace").decode())
     raise InvalidRequest(
         "item", f"must be an item of trash(), a handle or an id, not {type(item).__name__}."
     )

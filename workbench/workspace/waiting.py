@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from workbench.domain.arguments import shown
 from workbench.errors import InvalidRequest
 
 if TYPE_CHECKING:
@@ -26,10 +27,19 @@ def check_timeout(timeout: float | None) -> float | None:
     """Return `timeout` (seconds, or None for no limit) or raise InvalidRequest."""
     if timeout is None:
         return None
-    number: object = timeout  # callers are people: the annotation binds nobody
-    if isinstance(number, bool) or not isinstance(number, (int, float)) or not number >= 0:
-        raise InvalidRequest("timeout", f"must be seconds (0 or more) or None, not {timeout!r}.")
-    return float(number)
+    wrong = InvalidRequest("timeout", f"must be seconds (0 or more) or None, not {shown(timeout)}.")
+    # Callers are people: the annotation binds nobody. NumPy's numbers and Decimals are welcome.
+    if isinstance(timeout, (bool, str, bytes)) or not hasattr(timeout, "__float__"):
+        raise wrong
+    try:
+        seconds = float(timeout)
+    except OverflowError:
+        seconds = float("inf") if timeout > 0 else -1.0
+    except (TypeError, ValueError):  # an array, or the class float itself
+        raise wrong from None
+    if not seconds >= 0:
+        raise wrong
+    return seconds
 
 
 def wait_blocking(

@@ -3,32 +3,41 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from workbench.domain.arguments import check_flag, shown
+from workbench.domain.ids import is_asset_id
 from workbench.domain.parameters import MAX_PROMPT_CHARACTERS, Model
-from workbench.domain.records import Identity, MessageRecord
-from workbench.errors import InvalidRequest
+from workbench.domain.records import (
+    AssetRecord,
+    BatchRecord,
+    GenerationRecord,
+    Identity,
+    MessageRecord,
+)
+from workbench.errors import InvalidRequest, NotAllowed
 from workbench.ports import NewBatch, NewImport, NewInput, Provider, Selection
 from workbench.workspace import display
 from workbench.workspace.accounts import Accounts
-from workbench.workspace.asset import Asset
 from workbench.workspace.backup import write_backup
 from workbench.workspace.batch import Batch
-from workbench.workspace.budget import current_budgets
+from workbench.workspace.budget import budgets_of
 from workbench.workspace.doctor import Report, examine
 from workbench.workspace.engine import Engine
 from workbench.workspace.following import Following
 from workbench.workspace.generation import Generation
-from workbench.workspace.handle import text
+from workbench.workspace.handle import check_page_limit, text
 from workbench.workspace.location import check_name, resolve, resolve_user
 from workbench.workspace.page import Page
 from workbench.workspace.plugins import ProviderInfo
-from workbench.workspace.references import admit_image, resolve_references
+from workbench.workspace.references import Intake, image_list, resolve_references
 from workbench.workspace.requests import (
+    CheckedRequest,
     check_client_key,
     check_request,
     provenance,
@@ -38,6 +47,8 @@ from workbench.workspace.tables import Tables
 from workbench.workspace.topic import Project, Topic
 from workbench.workspace.trash import Trash, TrashedItem, restore_item
 from workbench.workspace.waiting import wait_async, wait_blocking
+
+_MOST_IMPORTED = 10_000
 
 
 class Workspace(Accounts, Following, Tables):
@@ -65,10 +76,12 @@ class Workspace(Accounts, Following, Tables):
             False: queued jobs are handed over to whoever opens the workspace next. True: they are
             finished first.
         """
+        check_flag("wait", wait)
         if self._closed or self._engine.dead:
             return
         self._engine.check_may_block()
         self._closed = True
+        self._unsubscribe_all()
         self._engine.release(wait=wait)
 
     async def aclose(self, wait: bool = False) -> None:
@@ -166,8 +179,7 @@ class Workspace(Accounts, Following, Tables):
             If the ledger or a surrounding budget does not cover it; likewise.
         """
         store = self._store
-        if not isinstance(force, bool):
-            raise InvalidRequest("force", f"must be True or False, not {force!r}.")
+        check_flag("force", force)
         name = self._engine.settings.default_model if model is None else model
         provider, found = self._engine.registry.ready_model(name)
         request = check_request(
@@ -184,9 +196,26 @@ class Workspace(Accounts, Following, Tables):
             client_key=client_key,
         )
         topic_id = self._topic_id(topic)
-        for budget in current_budgets.get():
+        budgets = budgets_of(self)
+        for budget in budgets:
             budget.check(found.price, request.n)
-        assets = resolve_references(self, found, references)
+        with Intake(self) as intake:
+            assets = resolve_references(intake, found, references)
+            record = self._submit(provider, found, request, topic_id, assets)
+        if budgets:
+            images = store.batch_generations(self.identity, record.id, history=True)
+            for budget in budgets:
+                budget.add(image.id for image in images)
+        return Batch(self, record.id)
+
+    def _submit(
+        self,
+        provider: Provider,
+        found: Model,
+        request: CheckedRequest,
+        topic_id: str | None,
+        assets: Sequence[AssetRecord],
+    ) -> BatchRecord:
         new = NewBatch(
             identity=self.identity,
             topic_id=topic_id,
@@ -209,10 +238,23 @@ class Workspace(Accounts, Following, Tables):
             provenance=provenance(),
             topic_title=title_from_prompt(request.prompt),
         )
-        record = store.submit_batch(new).result()
-        for budget in current_budgets.get():
-            budget.add(record.id, found.price)
-        return Batch(self, record.id)
+        return self._store.submit_batch(new).result()
+
+    def _retry(self, records: Sequence[GenerationRecord]) -> list[Generation]:
+        """Try ended generations of one model again, all or none."""
+        if not records:
+            return []
+        if records[0].model is None:
+            raise NotAllowed("An imported picture is complete; there is nothing to try again.")
+        _, model = self._engine.registry.ready_model(records[0].model)
+        budgets = budgets_of(self)
+        for budget in budgets:
+            budget.check(model.price, len(records))
+        ids = [record.id for record in records]
+        again = self._store.retry_all(self.identity, ids, model.price).result()
+        for budget in budgets:
+            budget.add(record.id for record in again)
+        return [Generation(self, record.id) for record in again]
 
     def import_images(
         self,
@@ -240,24 +282,23 @@ class Workspace(Accounts, Following, Tables):
         store = self._store
         topic_id = self._topic_id(topic)
         key = check_client_key(client_key)
-        single = isinstance(paths, (str, bytes, bytearray, PathLike, Asset, Generation)) or hasattr(
-            paths, "save"
-        )
-        items = [paths] if single else list(paths)
+        items = image_list("paths", paths, limit=_MOST_IMPORTED)
         if not items:
             raise InvalidRequest("paths", "is empty; name at least one image.")
-        admitted = [
-            (admit_image(self, item, f"paths[{place}]"), _import_title(item))
-            for place, item in enumerate(items)
-        ]
-        new = NewImport(
-            identity=self.identity,
-            topic_id=topic_id,
-            items=tuple(admitted),
-            client_key=key,
-            topic_title="Imported images",
-        )
-        return Batch(self, store.import_images(new).result().id)
+        with Intake(self) as intake:
+            admitted = [
+                (intake.admit(item, f"paths[{place}]"), _import_title(item))
+                for place, item in enumerate(items)
+            ]
+            new = NewImport(
+                identity=self.identity,
+                topic_id=topic_id,
+                items=tuple(admitted),
+                client_key=key,
+                topic_title="Imported images",
+            )
+            record = store.import_images(new).result()
+        return Batch(self, record.id)
 
     # -- projects and topics ----------------------------------------------------------------------
 
@@ -275,8 +316,7 @@ class Workspace(Accounts, Following, Tables):
 
     def topics(self, project: Project | str | None = None) -> list[Topic]:
         """Return all topics that you may see, or those of one project; latest activity first."""
-        project_id = project.id if isinstance(project, Project) else project
-        found = self._store.topics(self.identity, project_id=project_id)
+        found = self._store.topics(self.identity, project_id=_project_id(project))
         return [Topic(self, record.id) for record in found]
 
     def topic(self, id: str) -> Topic:
@@ -285,8 +325,9 @@ class Workspace(Accounts, Following, Tables):
 
     def create_topic(self, title: str = "", *, project: Project | str | None = None) -> Topic:
         """Create a topic; an empty title is filled from the first prompt."""
-        project_id = project.id if isinstance(project, Project) else project
-        record = self._store.create_topic(self.identity, title, project_id=project_id).result()
+        record = self._store.create_topic(
+            self.identity, title, project_id=_project_id(project)
+        ).result()
         return Topic(self, record.id)
 
     # -- batches and generations ------------------------------------------------------------------
@@ -301,9 +342,9 @@ class Workspace(Accounts, Following, Tables):
 
     def generations(
         self,
-        *,
         limit: int = 50,
         cursor: str | None = None,
+        *,
         status: str | Sequence[str] | None = None,
         provider: str | None = None,
         model: str | None = None,
@@ -335,7 +376,7 @@ class Workspace(Accounts, Following, Tables):
             "newest" or "oldest".
         """
         query = self._query(
-            limit=limit,
+            limit=check_page_limit(limit),
             cursor=cursor,
             status=status,
             provider=provider,
@@ -388,7 +429,7 @@ class Workspace(Accounts, Following, Tables):
         return self._store.active_count(self.identity) == 0
 
     def _who(self, all_users: bool) -> Identity:
-        if not all_users:
+        if not check_flag("all_users", all_users):
             return self.identity
         return Identity(self.identity.user, self.identity.team, all_users=True)
 
@@ -434,19 +475,21 @@ class Workspace(Accounts, Following, Tables):
         self, topic: Topic | str, *, limit: int = 50, cursor: str | None = None
     ) -> Page[MessageRecord]:
         """Return a page of a topic's messages, newest first."""
-        topic_id = self._topic_id(topic) or ""
         records, following = self._store.messages(
-            self.identity, topic_id, limit=limit, cursor=cursor
+            self.identity,
+            self._needed_topic_id(topic),
+            limit=check_page_limit(limit),
+            cursor=cursor,
         )
         return Page(records, following)
 
     def say(self, topic: Topic | str, text: str) -> MessageRecord:
         """Add a message of yours to a topic."""
-        if not text.strip() or len(text) > MAX_PROMPT_CHARACTERS:
+        said: object = text
+        if not isinstance(said, str) or not said.strip() or len(said) > MAX_PROMPT_CHARACTERS:
             raise InvalidRequest("text", "must be text of 1 to 10,000 characters.")
-        message: MessageRecord = self._store.say(
-            self.identity, self._topic_id(topic) or "", text
-        ).result()
+        topic_id = self._needed_topic_id(topic)
+        message: MessageRecord = self._store.say(self.identity, topic_id, said).result()
         return message
 
     # -- care -------------------------------------------------------------------------------------
@@ -454,7 +497,7 @@ class Workspace(Accounts, Following, Tables):
     def doctor(self, *, deep: bool = True) -> Report:
         """Check every invariant of the workspace; `deep` also re-reads every image file."""
         self._check_open()
-        return examine(self._engine, deep=deep)
+        return examine(self._engine, deep=check_flag("deep", deep))
 
     def backup(self, path: str | PathLike[str]) -> Path:
         """Write a complete copy of the workspace into a new folder; returns it.
@@ -473,16 +516,22 @@ def open_workspace(
     run_jobs: bool = True,
 ) -> Workspace:
     """Open (or create) a workspace; see `workbench.open`."""
-    if not isinstance(run_jobs, bool):
-        raise InvalidRequest("run_jobs", f"must be True or False, not {run_jobs!r}.")
+    check_flag("run_jobs", run_jobs)
     owner = resolve_user(user)
     checked_team = None if team is None else check_name("team", team)
     engine = Engine.acquire(resolve(location), run_jobs=run_jobs)
     return Workspace(engine, Identity(owner, checked_team))
 
 
+def _project_id(project: object) -> str | None:
+    id = project.id if isinstance(project, Project) else project
+    if id is not None and not isinstance(id, str):
+        raise InvalidRequest("project", f"must be a project or its id, not {shown(project)}.")
+    return id
+
+
 def _import_title(item: object) -> str:
-    if isinstance(item, (str, PathLike)) and "://" not in str(item):
-        name = Path(str(item)).name
+    if isinstance(item, (str, PathLike)) and not is_asset_id(item) and "://" not in str(item):
+        name = Path(os.fsdecode(item)).name
         return "".join(c for c in name if c.isprintable())[:200] or "image"
     return "image"

@@ -229,4 +229,3 @@ DRAWINGS: dict[str, Drawing] = {
 }  # fmt: skip
 
 PORTRAITS = frozenset(faces.FACES)
-SOFT_GREEN = frozenset(("tree", "birch", "willow", "bush"))

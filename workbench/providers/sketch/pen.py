@@ -45,11 +45,6 @@ def times(colour: Colour, light: tuple[float, float, float]) -> Colour:
     return r, g, b
 
 
-def luminance(colour: Colour) -> float:
-    """Return the brightness of a colour, 0..255."""
-    return 0.30 * colour[0] + 0.59 * colour[1] + 0.11 * colour[2]
-
-
 def smooth_closed(points: Sequence[Point], detail: int = 7) -> list[Point]:
     """Return a closed Catmull-Rom curve through ``points``."""
     out: list[Point] = []

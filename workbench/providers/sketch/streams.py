@@ -64,10 +64,6 @@ class Stream:
         """Return a whole number from ``low`` to ``high``, both included."""
         return low + int(self.number() * (high - low + 1))
 
-    def wholes(self, count: int, below: int) -> Array:
-        """Return ``count`` whole numbers from 0 up to, not including, ``below``."""
-        return (self.numbers(count) * below).astype(np.int64)
-
     def pick(self, choices: Sequence[_T]) -> _T:
         """Return one of ``choices``."""
         return choices[self.whole(0, len(choices) - 1)]

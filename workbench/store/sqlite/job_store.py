@@ -32,6 +32,15 @@ class JobOperations:
             lambda tx: retry.retry(tx, identity, generation_id, price), full=True
         )
 
+    def retry_all(
+        self, identity: Identity, generation_ids: Sequence[str], price: Price
+    ) -> Future[list[GenerationRecord]]:
+        """Queue ended generations again, all or none (see `retry.retry`)."""
+        ids = list(generation_ids)
+        return self.database.write(
+            lambda tx: [retry.retry(tx, identity, id, price) for id in ids], full=True
+        )
+
     def cancel(self, identity: Identity, selection: Selection) -> Future[CancelResult]:
         """Cancel what is selected and has not ended (see `control.cancel`)."""
         return self.database.write(lambda tx: control.cancel(tx, identity, selection), full=True)

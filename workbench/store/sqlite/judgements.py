@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from workbench.domain import arguments
 from workbench.domain.records import Identity, Judgement
 from workbench.errors import InvalidRequest, NotFound
 from workbench.store.sqlite import access, feed, queries, rows, validate
@@ -24,10 +25,7 @@ def check_rating(value: object) -> int:
     """Return a rating if it is a whole number from 0 to 5 (4.0 of a table column is one)."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    index = getattr(value, "__index__", None)
-    if index is not None and not isinstance(value, bool):
-        value = index()
-    return validate.check_whole("rating", value, low=0, high=5)
+    return arguments.check_whole("rating", value, low=0, high=5)
 
 
 def check_tags(value: object) -> str:

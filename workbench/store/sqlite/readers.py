@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from workbench.domain.arguments import shown
 from workbench.errors import InvalidRequest
 from workbench.store import forking
 from workbench.store.sqlite import connect
@@ -275,6 +276,8 @@ def query(
     given: object = statement  # it comes from people: the annotation binds nobody
     if not isinstance(given, str) or not given.strip():
         raise InvalidRequest("query", "give one SELECT statement as text.")
+    if not isinstance(parameters, (tuple, list, dict)):
+        raise InvalidRequest("parameters", f"must be a list or a dict, not {shown(parameters)}.")
     refused: list[str] = []
 
     def authorize(action: int, first: str | None, second: str | None, *_rest: str | None) -> int:
@@ -300,6 +303,10 @@ def query(
             raise InvalidRequest("query", "give one statement that returns rows (SELECT …).")
         columns = [column[0] for column in cursor.description]
         return columns, [tuple(row) for row in cursor]
+    except UnicodeEncodeError:
+        raise InvalidRequest("query", "has half a surrogate, which is not text.") from None
+    except OverflowError:
+        raise InvalidRequest("parameters", "has a number of more than 64 bits.") from None
     except (sqlite3.Error, sqlite3.Warning) as error:
         raise _refusal(error, refused=bool(refused), late=time.monotonic() > until) from error
     finally:
@@ -320,5 +327,5 @@ def _refusal(error: Exception, *, refused: bool, late: bool) -> Exception:
     if isinstance(error, sqlite3.ProgrammingError | sqlite3.InterfaceError):
         return InvalidRequest("parameters", f"{error}.")
     if isinstance(error, sqlite3.OperationalError) and (code or 0) & 0xFF == sqlite3.SQLITE_ERROR:
-        return InvalidRequest("query", f"SQLite says: {error}.")
+        return InvalidRequest("query", f"SQLite says: {str(error)[:500]}.")
     return error

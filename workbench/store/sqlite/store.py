@@ -370,6 +370,11 @@ class SqliteStore(JobOperations):
         with self.database.reading() as reader:
             return feed.cursor(reader)
 
+    def last_seq(self) -> int:
+        """Return the seq of the newest change (0: none yet)."""
+        with self.database.reading() as reader:
+            return feed.last_seq(reader)
+
     def changes(self, identity: Identity, since: str | None, *, limit: int = 500) -> ChangePage:
         """See `feed.read`."""
         with self.database.reading() as reader:

@@ -10,6 +10,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from workbench.domain import arguments
 from workbench.domain.ids import is_asset_id, is_id
 from workbench.domain.records import Identity
 from workbench.errors import InvalidRequest, NotFound
@@ -146,13 +147,10 @@ def check_limit(value: object, *, high: int = MAX_PAGE) -> int:
 
 
 def check_flag(field: str, value: object) -> bool:
-    """Return `value` if it is True or False (1 and 0 of a table column are taken for them)."""
-    if isinstance(value, bool):
-        return value
-    index = getattr(value, "__index__", None) or getattr(value, "__bool__", None)
-    if index is not None and value in (0, 1):
+    """Return `value` if it is True or False (1 and 0 are taken for them)."""
+    if type(value) is int and value in (0, 1):
         return bool(value)
-    raise InvalidRequest(field, f"must be True or False, not {type(value).__name__}.")
+    return arguments.check_flag(field, value)
 
 
 def check_choice(field: str, value: object, choices: Iterable[str]) -> str:

@@ -112,7 +112,8 @@ ORDER BY seq DESC
 LIMIT 1;
 
 -- name: close_attempts
-UPDATE attempt SET state = :state, finished_at = :now
+-- No attempt ends before it began: the clock may have been set back since.
+UPDATE attempt SET state = :state, finished_at = max(:now, started_at, coalesce(sent_at, 0))
 WHERE job_id = :job_id AND state IN ('intent', 'submitted');
 
 -- name: insert_attempt
@@ -132,7 +133,7 @@ WHERE id = :id;
 -- name: submitted
 UPDATE attempt
 SET state = 'submitted', remote_id = :remote_id, remote = :remote, resumable = :resumable,
-    sent_at = coalesce(sent_at, :now)
+    sent_at = coalesce(sent_at, max(:now, started_at))
 WHERE id = :id AND job_id = :job_id AND state IN ('intent', 'submitted');
 
 -- name: same_remote
@@ -140,7 +141,8 @@ SELECT id FROM attempt WHERE provider = ? AND remote_id = ? AND id <> ?;
 
 -- name: end_attempt
 UPDATE attempt
-SET state = :state, finished_at = :now, error_kind = :error_kind, error_message = :error_message,
+SET state = :state, finished_at = max(:now, started_at, coalesce(sent_at, 0)),
+    error_kind = :error_kind, error_message = :error_message,
     usage = coalesce(:usage, usage)
 WHERE id = :id
 RETURNING job_id;
@@ -176,7 +178,7 @@ WHERE id IN (SELECT value FROM json_each(:jobs))
   );
 
 -- name: close_attempts_of_many
-UPDATE attempt SET state = 'unknown', finished_at = :now
+UPDATE attempt SET state = 'unknown', finished_at = max(:now, started_at, coalesce(sent_at, 0))
 WHERE job_id IN (SELECT value FROM json_each(:jobs)) AND state IN ('intent', 'submitted');
 
 -- name: pause
