@@ -1,9 +1,13 @@
-"""A finished picture on its way into the media room (blocking: to be run in a thread)."""
+"""A finished picture on its way into the workspace.
+
+`admit` and `keep_file` block: they are run in a thread.
+"""
 
 from __future__ import annotations
 
+from workbench.domain.jobs import ImageReady, Slot
 from workbench.domain.records import AssetRecord
-from workbench.ports import Media
+from workbench.ports import Media, Outcome
 
 
 def admit(media: Media, data: bytes, generation_id: str) -> AssetRecord:
@@ -20,10 +24,22 @@ def admit(media: Media, data: bytes, generation_id: str) -> AssetRecord:
     return asset
 
 
-def keep(media: Media, asset_id: str, data: bytes) -> None:
+def keep_file(media: Media, asset_id: str, data: bytes) -> None:
     """Store the picture again if a purge of the same content removed it between file and row.
 
     Now that the row is there, no purge does.
     """
     if not media.exists(asset_id):
         media.admit(data, source="generation")
+
+
+def outcome_of(slot: Slot, asset: AssetRecord, image: ImageReady) -> Outcome:
+    """Return what the settling transaction needs to know; the seed sent counts if none is said."""
+    return Outcome(
+        generation_id=slot.generation_id,
+        asset=asset,
+        seed=slot.seed if image.seed is None else image.seed,
+        prompt_sent=image.prompt_sent,
+        detail_key=image.detail_key,
+        detail_args=image.detail_args,
+    )

@@ -5,7 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from workbench.domain.records import LogEntry
+from workbench.domain.arguments import check_whole
+from workbench.domain.records import AttemptRecord, LogEntry
+from workbench.errors import WorkbenchError
+from workbench.workspace.markup import visible
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -13,6 +16,7 @@ if TYPE_CHECKING:
     from workbench.workspace.handle import Handle
 
 _SHOWN = 20
+_MOST = 50_000
 
 
 class EventLog:
@@ -27,7 +31,20 @@ class EventLog:
         Kinds are runner, provider, callback, plugin, housekeeping, media and store.
         """
         found: list[LogEntry] = self._workspace._store.log_entries(
-            self._workspace.identity, limit=limit, kind=kind
+            self._workspace.identity,
+            limit=check_whole("limit", limit, low=1, high=_MOST),
+            kind=kind,
+        )
+        return found
+
+    def attempts(self, limit: int = 200) -> list[AttemptRecord]:
+        """Return your newest submissions to providers, newest first.
+
+        `limit` is 1 to 50,000. What one of them did is in its state, and if it failed in
+        ``error_kind`` and ``error_message``.
+        """
+        found: list[AttemptRecord] = self._workspace._store.attempts_of(
+            self._workspace.identity, limit=check_whole("limit", limit, low=1, high=_MOST)
         )
         return found
 
@@ -51,9 +68,25 @@ class EventLog:
         return pd.DataFrame(rows, columns=columns)
 
     def __repr__(self) -> str:
-        lines = [
-            f"{datetime.fromtimestamp(entry.at / 1000, UTC):%Y-%m-%d %H:%M:%S} "
-            f"{entry.level:<7} {entry.kind:<12} {entry.text}"
-            for entry in self.entries(_SHOWN)
+        try:
+            lines = [
+                (e.at, f"{e.level:<7} {e.kind:<12} {visible(e.text, 400)}")
+                for e in self.entries(_SHOWN)
+            ]
+            lines += [(a.started_at, _attempt_line(a)) for a in self.attempts(_SHOWN)]
+        except WorkbenchError as error:  # closed: showing it must not raise
+            return str(error)
+        lines.sort(reverse=True)
+        shown = [
+            f"{datetime.fromtimestamp(at / 1000, UTC):%Y-%m-%d %H:%M:%S} {line}"
+            for at, line in lines[:_SHOWN]
         ]
-        return "\n".join(lines) or "The event log is empty."
+        return "\n".join(shown) or "The event log is empty."
+
+
+def _attempt_line(attempt: AttemptRecord) -> str:
+    level = "error" if attempt.error_kind else "info"
+    said = f"{attempt.model}: attempt {attempt.number} {attempt.state}"
+    if attempt.error_message:
+        said += f" ({visible(attempt.error_message, 400)})"
+    return f"{level:<7} {'attempt':<12} {said}"

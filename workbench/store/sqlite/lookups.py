@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from workbench.store.sqlite.rows import Querying
 
 _CHUNK = 1_000
+_MOST_ATTEMPTS = 50_000
 
 
 def batch(source: Querying, identity: Identity, id: str) -> BatchRecord:
@@ -89,6 +90,14 @@ def attempts(source: Querying, generation_id: str) -> list[AttemptRecord]:
     """Return the submissions made for a generation, those of its job included, oldest first."""
     validate.check_id("generation", generation_id)
     found = source.all(queries.sql("lookups.attempts"), {"id": generation_id})
+    return [_attempt_record(row) for row in found]
+
+
+def attempts_of(source: Querying, identity: Identity, *, limit: int = 200) -> list[AttemptRecord]:
+    """Return the user's newest submissions (the operator's: everybody's), newest first."""
+    validate.check_limit(limit, high=_MOST_ATTEMPTS)
+    parameters = {"user": identity.user, "all": int(identity.all_users), "limit": limit}
+    found = source.all(queries.sql("lookups.attempts_of"), parameters)
     return [_attempt_record(row) for row in found]
 
 

@@ -254,6 +254,11 @@ class SqliteStore(JobOperations):
         with self.database.reading() as reader:
             return lookups.attempts(reader, generation_id)
 
+    def attempts_of(self, identity: Identity, *, limit: int = 200) -> list[AttemptRecord]:
+        """See `lookups.attempts_of`."""
+        with self.database.reading() as reader:
+            return lookups.attempts_of(reader, identity, limit=limit)
+
     def asset(self, id: str) -> AssetRecord:
         """See `lookups.asset`."""
         with self.database.reading() as reader:

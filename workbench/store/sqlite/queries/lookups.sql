@@ -31,6 +31,12 @@ CROSS JOIN attempt AS a INDEXED BY attempt_job ON a.job_id = g.job_id
 WHERE g.id = :id AND (a.generation_id IS NULL OR a.generation_id = g.id)
 ORDER BY a.seq
 
+-- name: attempts_of
+SELECT a.* FROM attempt AS a CROSS JOIN job AS j ON j.id = a.job_id
+WHERE :all OR j.owner = :user
+ORDER BY a.seq DESC
+LIMIT :limit
+
 -- name: asset_visible
 SELECT EXISTS (
     SELECT 1 FROM generation AS g JOIN topic AS t ON t.id = g.topic_id
