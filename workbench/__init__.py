@@ -1,8 +1,11 @@
 """image-workbench: generate, watch, compare and keep AI images inside notebooks.
 
->>> import workbench as wb
->>> ws = wb.open()                                             # doctest: +SKIP
->>> batch = ws.generate("a red fox in the snow", n=4, seed=7)  # doctest: +SKIP
+::
+
+    import workbench as wb
+
+    ws = wb.open()
+    batch = ws.generate("a red fox in the snow", n=4, seed=7)
 
 Importing this package does nothing but define names; everything is loaded when it is first used.
 """

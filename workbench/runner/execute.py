@@ -43,10 +43,10 @@ from workbench.errors import (
     WorkbenchError,
 )
 from workbench.ports import Outcome, Provider
-from workbench.runner import landing
 from workbench.runner.context import Context, written
 from workbench.runner.endings import Endings, as_provider_error
 from workbench.runner.failpoints import failpoint
+from workbench.runner.landing import admit, keep_file, outcome_of
 from workbench.runner.prepare import (
     NextStep,
     build_request,
@@ -350,28 +350,19 @@ class JobRun:
         failpoint("after_image")
         try:
             asset = await self._despite_full_disk(
-                lambda: self._context.executor.run(
-                    landing.admit, self._context.media, image.data, id
-                )
+                lambda: self._context.executor.run(admit, self._context.media, image.data, id)
             )
         except ImageRejected as error:
             self._broken[id] = str(error)
             return
         failpoint("after_file")
         self._broken.pop(id, None)
-        outcome = Outcome(
-            generation_id=id,
-            asset=asset,
-            seed=slot.seed if image.seed is None else image.seed,
-            prompt_sent=image.prompt_sent,
-            detail_key=image.detail_key,
-            detail_args=image.detail_args,
-        )
+        outcome = outcome_of(slot, asset, image)
         if id in self._open and await self._complete(id, outcome):
             failpoint("after_complete")
         else:
             await self._too_late(slot, outcome)
-        await self._context.executor.run(landing.keep, self._context.media, asset.id, image.data)
+        await self._context.executor.run(keep_file, self._context.media, asset.id, image.data)
 
     async def _complete(self, id: str, outcome: Outcome) -> bool:
         self._landing = id  # its end is our doing: `observe` must not take it for a cancel

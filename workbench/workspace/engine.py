@@ -195,24 +195,30 @@ class Engine:
         self.loop.submit(self._keep_house())
 
     async def _keep_house(self) -> None:
-        """Retention: prune the feed, purge old trash, sweep temporary files; now and every 6 h."""
+        """Tidy up now and every 6 h."""
         while not self.closed:
-            day = self.settings.feed_keep_days * _DAY_MS
             try:
-                await self.finished(
-                    self.store.prune_changes(keep_rows=self.settings.feed_keep_rows, keep_ms=day)
-                )
-                before = self.clock.now_ms() - self.settings.trash_keep_days * _DAY_MS
-                gone = await self.finished(self.store.purge(None, deleted_before_ms=before))
-                await self.executor.run(self.remove_files, gone)
-                await self.executor.run(self.media.sweep_temp, _OLD_TEMP_S)
-                await self.executor.run(self._remove_orphans)
+                await self.tidy_up()
             except EngineClosed:
                 return
             except (WorkbenchError, OSError) as error:
                 # Housekeeping must not end the engine; the log pane shows that it did not work.
                 self.store.log("warning", "housekeeping", f"Housekeeping failed: {error}")
             await asyncio.sleep(_HOUSEKEEPING_S)
+
+    async def tidy_up(self) -> None:
+        """Retention: prune the feed, purge old trash, remove files that nothing needs."""
+        await self.finished(
+            self.store.prune_changes(
+                keep_rows=self.settings.feed_keep_rows,
+                keep_ms=self.settings.feed_keep_days * _DAY_MS,
+            )
+        )
+        before = self.clock.now_ms() - self.settings.trash_keep_days * _DAY_MS
+        gone = await self.finished(self.store.purge(None, deleted_before_ms=before))
+        await self.executor.run(self.remove_files, gone)
+        await self.executor.run(self.media.sweep_temp, _OLD_TEMP_S)
+        await self.executor.run(self._remove_orphans)
 
     # -- use --------------------------------------------------------------------------------------
 
