@@ -178,7 +178,6 @@ class Engine:
         if self._runner is not None:
             return
         info = RunnerInfo(self.id, os.getpid(), host_name(), "workbench", True)
-        self.store.register_runner(info).result()
         self._runner = Runner(
             store=self.store,
             media=self.media,

@@ -468,6 +468,7 @@ class Workspace(Accounts, Following, Tables):
         """Add a provider to this process's engine (installed plugins are there by themselves)."""
         self._check_open()
         self._engine.registry.add(provider)
+        self._engine.hub.notify()  # jobs may have waited for it
 
     # -- messages ---------------------------------------------------------------------------------
 
