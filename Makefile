@@ -41,8 +41,7 @@ test-faults: $(STAMP) ## kills, full disks, soaks (at most 15 minutes on two cor
 	else echo 'tests/faults has no tests yet.'; fi
 
 browser: $(STAMP)
-	@if ls tests/browser/test_*.py >/dev/null 2>&1; then \
-	  $(BIN)/python tests/browser/ensure_browser.py; fi
+	$(BIN)/python tests/browser/ensure_browser.py
 
 lint: $(STAMP) ## ruff, its formatter, mypy
 	$(BIN)/ruff check
