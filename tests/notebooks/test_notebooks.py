@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +134,11 @@ def snapshot() -> dict[str, Any]:
     """The newest batch and its generations, as another process sees them."""
     with wb.open(run_jobs=False) as ws:
         newest = ws.generations(limit=1).items[0].batch
-        assert newest.status in ("processing", "queued")
+        deadline = time.monotonic() + 60
+        # Before its first stroke a picture is not started anew, but simply started.
+        while not any(0 < item.progress < 1 for item in newest.generations):
+            assert time.monotonic() < deadline, newest
+            time.sleep(0.01)
         return {"id": newest.id, "generations": [item.id for item in newest.all_generations()]}
 
 
