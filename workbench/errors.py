@@ -61,7 +61,8 @@ class InvalidRequest(WorkbenchError, ValueError):
     """
 
     def __init__(self, field: str, message: str) -> None:
-        field = field.encode(errors="replace").decode()  # half a surrogate could not be printed
+        # Half a surrogate, in a name that somebody typed, could not be printed.
+        field = str(field).encode(errors="replace").decode()
         super().__init__(f"{field}: {message}")
         self.field = field
         self.message = message

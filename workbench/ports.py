@@ -100,6 +100,7 @@ class NewBatch:
     price: Price = field(default_factory=Price)
     provenance: Json = field(default_factory=dict)
     topic_title: str = ""  # title for a new or untitled topic (from the prompt)
+    needed_assets: tuple[str, ...] = ()  # must have rows when it is stored (they may be purged)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,7 @@ class NewImport:
     source: str = "upload"  # upload | folder
     client_key: str | None = None
     topic_title: str = ""
+    needed_assets: tuple[str, ...] = ()  # as in NewBatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,7 +334,6 @@ class Store(Protocol):
     def known_assets(self, ids: Sequence[str]) -> set[str]: ...
     def remove_unknown(self, ids: Sequence[str], remove: Callable[[str], None]) -> Future[int]:
         """Call `remove` for the ids that no asset row has, while nobody can write such a row."""
-
 
     # -- change feed and log --------------------------------------------------------------------
     def cursor(self) -> str: ...

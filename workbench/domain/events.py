@@ -12,7 +12,8 @@ token_balance_updated        balance, change (Decimal), unit, reason, transactio
 message_insert, _update      message_id and the changed fields
 image_insert                 generation_id, batch_id, asset_id: a picture appeared (or was restored)
 image_update                 generation_id and the changed fields (rating, favourite, tags, ...)
-image_delete                 generation_id: moved to the trash or purged
+image_delete                 generation_id, batch_id: moved to the trash (itself, or with its batch)
+                             or purged
 topic_insert, _update,       topic_id and the changed fields; a deleted topic takes its batches and
 topic_delete                 generations with it, without one event for each
 collection_insert, _update,  collection_id and the changed fields

@@ -6,19 +6,20 @@ on the engine's loop. No callback ever runs on the engine's own thread, so it ma
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from workbench.domain.arguments import is_word, shown
-from workbench.domain.events import EVENTS, events_of
+from workbench.domain.events import EVENTS, Event, events_of
 from workbench.domain.parameters import closest
-from workbench.domain.records import Identity
-from workbench.errors import EngineClosed, InvalidRequest, StoreError
+from workbench.domain.records import ChangeRecord, Identity
+from workbench.errors import EngineClosed, InvalidRequest, NotFound, StoreError
 
 if TYPE_CHECKING:
     from workbench.workspace.engine import Engine
@@ -127,13 +128,27 @@ class Dispatcher:
         while not self._stopped:
             page = self._engine.store.changes(listener.identity, listener.cursor)
             for change in page.items:
-                for name, payload in events_of(change):
+                for name, payload in self._events(listener.identity, change):
                     for entry in list(listener.subscriptions):
                         if entry.name == name and change.seq > entry.after_seq:
                             self._call(name, entry.callback, payload)
             listener.cursor = page.cursor
             if not page.has_more:
                 return
+
+    def _events(self, identity: Identity, change: ChangeRecord) -> Iterator[Event]:
+        yield from events_of(change)
+        # A batch goes to the trash, and comes back, as one row; people follow images.
+        if change.entity != "batch" or "deleted_at" not in change.data or change.kind != "update":
+            return
+        with contextlib.suppress(NotFound):  # purged meanwhile: each image tells that itself
+            for record in self._engine.store.batch_generations(identity, change.id):
+                ids = {"generation_id": record.id, "batch_id": change.id}
+                common = {"topic_id": change.topic_id, "owner": change.owner, "at": change.at}
+                if change.data["deleted_at"] is not None:
+                    yield "image_delete", {**ids, **common}
+                elif record.asset_id is not None:
+                    yield "image_insert", {**ids, "asset_id": record.asset_id, **common}
 
     def _call(self, name: str, callback: Callback, payload: dict[str, Any]) -> None:
         # Border "callback": whatever a user's function raises is recorded, never swallowed.

@@ -92,8 +92,8 @@ class Engine:
             self.registry.load()
             self.executor = LocalExecutor(threads=self.settings.runner_work_threads)
             self.loop = EngineLoop()
-            undo.callback(self.loop.stop)
             self.loop.start()
+            undo.callback(self.loop.stop)
             self._bell = Bell(
                 self.store.database.runtime_dir, self.id, is_alive=lambda id: is_alive(folder, id)
             )
@@ -101,8 +101,8 @@ class Engine:
             self.hub = Hub(
                 self.loop, data_version=self.store.database.data_version, doorbell=self._bell
             )
-            undo.callback(self.hub.stop)
             self.hub.start()
+            undo.callback(self.hub.stop)
             self._unsubscribe = self.store.on_commit(self.hub.notify)
             self.dispatcher = Dispatcher(self)
             for plugin in self.registry.broken:

@@ -82,10 +82,20 @@ def generations_frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
         elif name == "duration_s":
             columns[name] = pd.Series(values, dtype="float64", index=index)
         elif name.startswith(("param.", "score.")):
-            columns[name] = pd.Series(values, index=index)
+            columns[name] = pd.Series(values, dtype=_dtype_of(values), index=index)
         else:
             columns[name] = pd.Series(values, dtype="object", index=index)
     return pd.DataFrame(columns, index=index)
+
+
+def _dtype_of(values: list[Any]) -> str:
+    """Return a type that keeps whole numbers whole although some rows have none."""
+    kinds = {type(value) for value in values if value is not None}
+    if kinds == {bool}:
+        return "boolean"
+    if kinds == {int} and all(value is None or abs(value) < 2**63 for value in values):
+        return "Int64"
+    return "float64" if kinds and kinds <= {int, float} else "object"
 
 
 def _unsigned_safe(values: list[Any]) -> list[Any]:

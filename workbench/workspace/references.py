@@ -44,6 +44,7 @@ class Intake:
         self._workspace = workspace
         self._engine = workspace._engine
         self._stored: dict[str, tuple[object, str]] = {}
+        self.known: list[str] = []  # ids of images that were here before
 
     def __enter__(self) -> Self:
         return self
@@ -73,6 +74,7 @@ class Intake:
         """
         known = self._known(item, field)
         if known is not None:
+            self.known.append(known.id)
             return known
         data = self._bytes_of(item, field)
         try:

@@ -201,7 +201,14 @@ class Workspace(Accounts, Following, Tables):
             budget.check(found.price, request.n)
         with Intake(self) as intake:
             assets = resolve_references(intake, found, references)
-            record = self._submit(provider, found, request, topic_id, assets)
+            record = self._submit(
+                request,
+                provider=provider,
+                model=found,
+                topic_id=topic_id,
+                assets=assets,
+                needed=intake.known,
+            )
         if budgets:
             images = store.batch_generations(self.identity, record.id, history=True)
             for budget in budgets:
@@ -210,11 +217,13 @@ class Workspace(Accounts, Following, Tables):
 
     def _submit(
         self,
-        provider: Provider,
-        found: Model,
         request: CheckedRequest,
+        *,
+        provider: Provider,
+        model: Model,
         topic_id: str | None,
         assets: Sequence[AssetRecord],
+        needed: Sequence[str],
     ) -> BatchRecord:
         new = NewBatch(
             identity=self.identity,
@@ -222,7 +231,7 @@ class Workspace(Accounts, Following, Tables):
             prompt=request.prompt,
             negative_prompt=request.negative_prompt,
             provider=provider.name,
-            model=found.id,
+            model=model.id,
             n=request.n,
             seed=request.seed,
             seeds=request.seeds,
@@ -231,12 +240,13 @@ class Workspace(Accounts, Following, Tables):
             params=request.params,
             inputs=tuple(NewInput(asset, "reference", place) for place, asset in enumerate(assets)),
             lane=provider.name,
-            batchable=found.batchable,
+            batchable=model.batchable,
             priority=request.priority,
             client_key=request.client_key,
-            price=found.price,
+            price=model.price,
             provenance=provenance(),
             topic_title=title_from_prompt(request.prompt),
+            needed_assets=tuple(needed),
         )
         return self._store.submit_batch(new).result()
 
@@ -296,6 +306,7 @@ class Workspace(Accounts, Following, Tables):
                 items=tuple(admitted),
                 client_key=key,
                 topic_title="Imported images",
+                needed_assets=tuple(intake.known),
             )
             record = store.import_images(new).result()
         return Batch(self, record.id)

@@ -70,6 +70,12 @@ def _delete_messages(tx: Transaction, lines: list[sqlite3.Row]) -> list[str]:
     return _delete_unneeded(tx, assets)
 
 
+def drop_batches(tx: Transaction, found: list[sqlite3.Row]) -> None:
+    """Delete batches whose pictures a purge took before what they lie in was restored."""
+    if found:
+        _delete_batches(tx, found)
+
+
 def _delete_batches(tx: Transaction, found: list[sqlite3.Row]) -> list[str]:
     for line in tx.all(queries.sql("purge.messages_about_batches"), (_ids(found),)):
         rows.update_row(tx, "message", line["id"], {"batch_id": None})

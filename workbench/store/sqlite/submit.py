@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from workbench.domain.ids import new_id
@@ -10,13 +11,14 @@ from workbench.domain.money import check_unit
 from workbench.domain.parameters import MAX_PROMPT_CHARACTERS
 from workbench.domain.records import AssetRecord, BatchRecord, Identity
 from workbench.domain.status import Operation, Status
-from workbench.errors import InvalidRequest, NotAllowed
+from workbench.errors import InvalidRequest, NotAllowed, NotFound
 from workbench.ports import NewBatch, NewImport
 from workbench.store.sqlite import (
     access,
     control,
     feed,
     ledger,
+    lookups,
     projects_topics,
     queries,
     rows,
@@ -113,6 +115,7 @@ def submit_batch(tx: Transaction, new: NewBatch) -> BatchRecord:
     known = _known(tx, new.identity, new.client_key)
     if known is not None:
         return known
+    _check_still_there(tx, new.needed_assets)
     need = new.price.amount_micro * new.n
     have = ledger.balance(tx, new.identity.user, new.price.unit) if need else 0
     if have < need:
@@ -147,6 +150,12 @@ def submit_batch(tx: Transaction, new: NewBatch) -> BatchRecord:
         insert_asset(tx, given.asset, of=batch, visibility=topic["visibility"])
     _insert_generations(tx, new, batch, topic["visibility"])
     return rows.batch_record(batch)
+
+
+def _check_still_there(tx: Transaction, asset_ids: Sequence[str]) -> None:
+    """Refuse images that a purge took since they were looked up: their files are gone, too."""
+    for id in set(asset_ids) - lookups.known_assets(tx, asset_ids):
+        raise NotFound("asset", id)
 
 
 def _known(tx: Transaction, identity: Identity, client_key: str | None) -> BatchRecord | None:
@@ -393,6 +402,7 @@ def import_images(tx: Transaction, new: NewImport) -> BatchRecord:
     known = _known(tx, new.identity, new.client_key)
     if known is not None:
         return known
+    _check_still_there(tx, new.needed_assets)
     texts = list(dict.fromkeys(text for _, text in new.items if text))
     prompt = "\n".join(texts)[:MAX_PROMPT_CHARACTERS]
     first = texts[0] if texts else ""

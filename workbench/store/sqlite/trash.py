@@ -11,8 +11,8 @@ import sqlite3
 from typing import TYPE_CHECKING
 
 from workbench.domain.records import Identity, TrashItem
-from workbench.errors import NotAllowed
-from workbench.store.sqlite import access, control, projects_topics, queries, rows, validate
+from workbench.errors import NotAllowed, NotFound
+from workbench.store.sqlite import access, control, projects_topics, purge, queries, rows, validate
 
 if TYPE_CHECKING:
     from workbench.store.sqlite.rows import Querying
@@ -57,7 +57,7 @@ def restore(tx: Transaction, identity: Identity, entity: str, id: str) -> None:
 
     Raises
     ------
-        NotFound: it is not there (purged), or not to be seen.
+        NotFound: it is not there (purged, or just being purged), or not to be seen.
         NotAllowed: it is somebody else's, or what it lies in is in the trash itself.
     """
     validate.check_choice("entity", entity, access.ENTITIES)
@@ -72,6 +72,10 @@ def restore(tx: Transaction, identity: Identity, entity: str, id: str) -> None:
         if tx.all(queries.sql("trash.went_with_batch"), (batch["id"], batch["deleted_at"])):
             _unmark(tx, "batch", batch["id"])
     _unmark(tx, entity, id)
+    if entity == "batch" and not tx.scalar(queries.sql("trash.has_generations"), (id,)):
+        raise NotFound(entity, id)  # a purge is under way and took its pictures already
+    if entity in ("topic", "project"):
+        purge.drop_batches(tx, tx.all(queries.sql(f"trash.empty_batches_of_{entity}"), (id,)))
     if entity == "batch":
         for picture in tx.all(queries.sql("trash.went_with_batch"), (id, stamp)):
             _unmark(tx, "generation", picture["id"])

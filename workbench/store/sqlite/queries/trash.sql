@@ -99,3 +99,15 @@ SELECT 'project', p.id, p.title,
 FROM project AS p
 WHERE p.deleted_at IS NOT NULL AND (:all OR p.owner = :user)
 ORDER BY deleted_at DESC, entity, seq DESC
+
+-- name: has_generations
+SELECT EXISTS (SELECT 1 FROM generation WHERE batch_id = ?)
+
+-- name: empty_batches_of_topic
+SELECT b.* FROM batch AS b INDEXED BY batch_topic
+WHERE b.topic_id = ? AND NOT EXISTS (SELECT 1 FROM generation AS g WHERE g.batch_id = b.id)
+
+-- name: empty_batches_of_project
+SELECT b.* FROM topic AS t INDEXED BY topic_project
+CROSS JOIN batch AS b INDEXED BY batch_topic ON b.topic_id = t.id
+WHERE t.project_id = ? AND NOT EXISTS (SELECT 1 FROM generation AS g WHERE g.batch_id = b.id)
