@@ -141,9 +141,9 @@ class Hub:
     def _committed(self) -> None:
         with self._lock:
             self._pending = False
-        self._wake()
         if self._doorbell is not None:
-            self._doorbell.ring_others()
+            self._doorbell.ring_others()  # first: what own followers do takes its time
+        self._wake()
 
     def _rung(self) -> None:
         if self._doorbell is not None:

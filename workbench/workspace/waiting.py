@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from workbench.workspace.engine import Engine
 
 # A wake can only be lost if this process's engine stalls; then a look now and then still ends it.
-_LOOK_AGAIN_S = 2.0
+_LOOK_AGAIN_S = 10.0
 
 
 def check_timeout(timeout: float | None) -> float | None:

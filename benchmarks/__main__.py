@@ -1,0 +1,123 @@
+"""``python -m benchmarks [PF-5 …] [--rows 1000,10000] [--rounds 5] [--quick] [--folder PATH]``."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import shutil
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from benchmarks.measure import Fsync, Plan, environment, median
+from benchmarks.report import Figure, summary
+
+FIGURES = {
+    "PF-5": "pf05_notify",
+    "PF-6": "pf06_start",
+    "PF-7": "pf07_takeover",
+    "PF-8": "pf08_store",
+    "PF-9": "pf09_pages",
+    "PF-10": "pf10_thumbnails",
+    "PF-11": "pf11_import",
+    "PF-15": "pf15_sketch",
+}
+RESULTS = Path(__file__).parent / "results"
+_NOISE = (
+    "Machines are noisy: compare the ratios of one run, not the times of two runs. Every value is "
+    "a median; what is compared was measured in turns."
+)
+
+
+def main() -> int:
+    arguments = _parser().parse_args()
+    ids = [_known(id) for id in arguments.ids] or list(FIGURES)
+    quick: bool = arguments.quick
+    rows = arguments.rows or ((10_000,) if quick else (1_000, 10_000, 100_000))
+    rounds: int = arguments.rounds or (3 if quick else 5)
+    scratch = Path(tempfile.mkdtemp(prefix="bench-", dir=arguments.folder))
+    plan = Plan(rows, rounds, quick, scratch)
+    began = datetime.now(UTC)
+    about = environment()
+    print(", ".join(f"{key} {value}" for key, value in about.items()))
+    print(_NOISE)
+    figures: list[Figure] = []
+    try:
+        about["fsync_ms"] = _fsync(scratch)
+        for id in ids:
+            print(flush=True)
+            started = time.monotonic()
+            figure: Figure = importlib.import_module(f"benchmarks.{FIGURES[id]}").run(plan)
+            figure.seconds = time.monotonic() - started
+            print(figure.as_table(), flush=True)
+            figures.append(figure)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+        _write(figures, began, plan, about)
+    print(f"\n{summary(figures)}")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description="Measure; print medians and ratios; write a JSON line per figure.",
+        epilog=f"Figures: {', '.join(FIGURES)}. Those of the browser are not among them yet.",
+    )
+    parser.add_argument("ids", nargs="*", metavar="ID", help="PF-8 or 8; all without")
+    parser.add_argument(
+        "--rows",
+        type=_sizes,
+        help="sizes of the workspace (default 1000,10000,100000; with --quick 10000)",
+    )
+    parser.add_argument("--rounds", type=int, help="default 5, with --quick 3")
+    parser.add_argument("--quick", action="store_true", help="everything in three minutes")
+    parser.add_argument(
+        "--folder", type=Path, help="where the scratch workspaces go; must lie on a real disk"
+    )
+    return parser
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    sizes = tuple(int(part.replace("_", "")) for part in text.split(","))
+    if not all(size >= 1000 and size % 4 == 0 for size in sizes):
+        raise argparse.ArgumentTypeError("must be 1000 or more, in fours")
+    return sizes
+
+
+def _known(id: str) -> str:
+    name = id.upper() if id.upper().startswith("PF-") else f"PF-{id}"
+    if name not in FIGURES:
+        sys.exit(f"There is no figure {id!r}; there are {', '.join(FIGURES)}.")
+    return name
+
+
+def _fsync(folder: Path) -> float:
+    fsync = Fsync(folder, append=True)
+    typical = median(fsync.once_ms() for _ in range(20))
+    fsync.close()
+    print(f"One fsync of 4 KiB at the end of a file takes {typical:.2f} ms here.")
+    if typical < 0.03:
+        print("That is no disk: PF-6 and PF-8 say nothing here. Give --folder on a real one.")
+    return round(typical, 3)
+
+
+def _write(figures: list[Figure], began: datetime, plan: Plan, about: dict[str, object]) -> None:
+    if not figures:
+        return
+    RESULTS.mkdir(exist_ok=True)
+    at = began.strftime("%Y-%m-%dT%H:%M:%SZ")
+    path = RESULTS / f"{began.strftime('%Y%m%d-%H%M%S')}.jsonl"
+    with path.open("w", encoding="utf-8") as file:
+        for figure in figures:
+            file.write(
+                figure.as_json(at=at, quick=plan.quick, rounds=plan.rounds, environment=about)
+                + "\n"
+            )
+    print(f"\nWritten: benchmarks/results/{path.name}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
