@@ -343,10 +343,9 @@ def test_a_stopped_process_that_was_killed_asleep_is_taken_over(crew: Crew, tmp_
     folder = tmp_path / "w"
     fund(folder)
     child = crew.start(SUBMIT_AND_WAIT, folder, failpoint="after_file=stop")
+    until(lambda: child.state == "T", "the child stopped itself")
+    child.kill()  # wherever it slept, even with the write lock in its hand
     with opened(folder) as ws:
-        until(lambda: ws.generations().items, "the request is stored")
-        until(lambda: child.state == "T", "the child stopped itself")
-        child.kill()  # wherever it slept, even with the write lock in its hand
         ws.wait(PATIENCE_S)
         made = every_generation(ws)
         assert [g.status for g in made] == ["completed"] * 3

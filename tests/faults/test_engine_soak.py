@@ -72,7 +72,7 @@ def sample():
         "fds": len(os.listdir("/proc/self/fd")),
         "log": log.stat().st_size,
         "tasks": len(asyncio.all_tasks(ws._engine.loop.loop)),
-        "temporary": len(os.listdir(pathlib.Path(folder, "tmp"))),
+        "temporary": len(list(pathlib.Path(folder, "tmp").glob("*"))),
         "subscribers": len(ws._engine.hub._subscribers),
     }
 
@@ -84,7 +84,8 @@ while time.monotonic() < until:
     batch = ws.generate(f"fox {number % 50}", n=2, width=64, height=64, steps=4)
     submitted.append(batch.id)
     page = ws.generations(limit=20)
-    ws.generations(limit=20, cursor=page.next_cursor, search="fox")
+    ws.generations(limit=20, cursor=page.next_cursor)
+    ws.generations(limit=20, search="fox")
     stop = ws.on("generation_failed", print)
     with opened() as another, wb.open(folder, user="bob", run_jobs=False) as bob:
         another.generations(limit=1)
