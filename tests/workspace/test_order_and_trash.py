@@ -58,6 +58,19 @@ def test_the_cover_is_the_first_success_and_is_replaced_when_it_goes(ws):
         topic.set_cover("x")
 
 
+@pytest.mark.req("TOP-6")
+def test_the_neighbour_of_a_deleted_topic_takes_its_place(idle_ws):
+    assert idle_ws.create_topic("only").neighbour() is None
+    for title in ("oldest", "middle", "newest"):
+        idle_ws.create_topic(title)
+    listed = idle_ws.topics()
+    before = [topic.neighbour().id for topic in listed]
+    assert before == [*[topic.id for topic in listed[1:]], listed[-2].id]
+    middle = listed[1]
+    middle.delete()
+    assert middle.neighbour() == listed[2]
+
+
 @pytest.mark.req("FEED-8", "TOP-2")
 def test_everything_deleted_comes_back_whole(ws):
     batch = ws.generate("a fox", n=2, **SMALL).wait(60)

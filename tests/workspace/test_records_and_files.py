@@ -34,7 +34,7 @@ API_COLUMNS = [
 ]
 
 
-@pytest.mark.req("DAT-2")
+@pytest.mark.req("DAT-2", "FEED-4a")
 def test_a_picture_is_one_file_named_by_its_content_and_no_row_holds_its_bytes(ws):
     made = ws.generate("a fox", seed=1, **SMALL).wait(60).generations[0]
     twin = ws.generate("a fox", seed=1, **SMALL).wait(60).generations[0]

@@ -153,6 +153,20 @@ class Topic:
         """Return a page of its generations; see `Workspace.generations`."""
         return self._workspace.generations(topic=self, **filters)
 
+    def neighbour(self) -> Topic | None:
+        """Return the topic that takes this one's place in view when it is deleted.
+
+        That is the one below it in `Workspace.topics`, else the one above it, else None. It can be
+        asked for before the deletion and after it.
+        """
+        store, identity = self._workspace._store, self._workspace.identity
+        own = self.record
+        others = [record for record in store.topics(identity) if record.id != own.id]
+        place = (own.updated_at, own.id)
+        below = [record for record in others if (record.updated_at, record.id) < place]
+        chosen = below[:1] or others[-1:]
+        return Topic(self._workspace, chosen[0].id) if chosen else None
+
     def delete(self) -> int:
         """Move it to the trash (30 days); what still runs is cancelled. Returns how many images."""
         return self._workspace._store.trash(self._workspace.identity, "topic", self.id).result()
