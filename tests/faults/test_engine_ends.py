@@ -23,8 +23,10 @@ from tests.faults.engine_world import (
     check_sound,
     every_generation,
     fund,
+    names,
     opened,
     stored_files,
+    until,
 )
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
@@ -361,3 +363,58 @@ def test_closing_under_threads_that_use_it_ends_each_with_a_sentence(tmp_path: P
         assert {g.status for g in made} == {"completed"}
         check_ledger(again, completed=len(made))
         check_sound(again)
+
+
+@pytest.mark.req("FEED-9")
+def test_opening_while_another_thread_closes_and_waits_gives_a_workspace_that_stays(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "w"
+    fund(folder)
+    first = opened(folder)
+    first.generate("a fox", n=2, width=64, height=64, steps=4, delay_ms=200)
+    closing = threading.Thread(target=first.close, kwargs={"wait": True})
+    closing.start()
+    until(lambda: first._engine.closed, "the closing has begun")
+    with opened(folder) as second:
+        closing.join(PATIENCE_S)
+        assert second.generate("a fox", n=1, **SMALL).wait(PATIENCE_S).status == "completed"
+    go_on(folder, pictures=3)
+
+
+INTERRUPTED_CLOSE = """
+ws = opened()
+batch = ws.generate("a fox", n=2, width=64, height=64, steps=10, delay_ms=300)
+while batch.status != "processing":
+    time.sleep(0.01)
+def interrupt(engine):
+    while not engine.closed:
+        pass
+    os.kill(os.getpid(), signal.SIGINT)
+threading.Thread(target=interrupt, args=(ws._engine,)).start()
+try:
+    ws.close(wait=given[0] == "wait")
+except KeyboardInterrupt:
+    say("interrupted")
+if given[1] == "again":
+    with opened() as ws:
+        say(ws.generate("a fox", n=1, **SMALL).wait(40).status)
+"""
+
+
+@pytest.mark.req("FEED-9", "RES-4")
+@pytest.mark.parametrize("then", ["again", "end"])
+@pytest.mark.parametrize("how", ["wait", "at once"])
+def test_ctrl_c_while_it_closes_does_not_stop_the_closing(
+    crew: Crew, tmp_path: Path, how: str, then: str
+) -> None:
+    folder = tmp_path / "w"
+    fund(folder)
+    child = crew.start(INTERRUPTED_CLOSE, folder, how, then)
+    assert child.line() == "interrupted"
+    assert child.rest() == (["completed"] if then == "again" else [])
+    assert child.errors() == ""
+    assert not names(folder / "owners")
+    with opened(folder, run_jobs=False) as ws:
+        assert ws.sql("SELECT max(deaths) AS deaths FROM job")["deaths"].tolist() == [0]
+    go_on(folder, pictures=3 if then == "again" else 2)

@@ -96,7 +96,7 @@ while time.monotonic() < until:
         batch.generations[0].thumbnail()
         batch._repr_mimebundle_()
     if number % 20 == 0:
-        ws.frame()
+        ws.frame(topic=batch.topic)  # that of everything grows with everything
         batch.generations[1].delete()
         ws.empty_trash()
     if number % 25 == 0:

@@ -14,7 +14,7 @@ import os
 import threading
 import traceback
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -44,10 +44,12 @@ _HOUSEKEEPING_S = 6 * 3600.0
 _DAY_MS = 86_400_000
 _OLD_TEMP_S = 3600.0
 _PLUGIN_CLOSE_S = 5.0
+_LAST_CLOSE_S = 10.0  # at the end of the program, for a closing that was under way
 _REMOVED_AT_ONCE = 20  # files under one hold of the write lock
 
 _engines: dict[Path, Engine] = {}
 _engines_lock = threading.RLock()
+_closing: list[Engine] = []
 _forked: list[object] = []  # engines of a parent process: kept, so that nothing finalises them
 
 
@@ -69,6 +71,7 @@ class Engine:
         self.dead = False  # this is a forked child's copy
         self.id = new_id()
         self._handles = 0
+        self._shut_down: Future[None] = Future()
         self._runner: Runner | None = None
         self.settings = load_settings(folder)
         with contextlib.ExitStack() as undo:  # an error or Ctrl-C half-way leaves nothing open
@@ -140,20 +143,35 @@ class Engine:
 
     def close(self, *, wait: bool) -> None:
         """Stop everything in order. `wait`: finish queued and running jobs first."""
-        if self.dead or self.closed:
+        if self.dead:
             return
-        if wait and self._runner is not None:
-            # Outside the lock: other workspaces may be opened and closed meanwhile.
-            self._run(self._runner.stop(wait=True))
-            self._runner = None
         with _engines_lock:
             if self.closed:
                 return
+            # From now on whoever opens the folder gets an engine of its own.
             self.closed = True
             if _engines.get(self.folder) is self:
                 del _engines[self.folder]
+            _closing.append(self)
+        # In a thread: Ctrl-C ends the waiting for it, and not the closing. A daemon: a program
+        # whose user lost patience with it must still end (see `_close_all`).
+        name = "workbench-closing"
+        threading.Thread(target=self._shut, args=(wait,), name=name, daemon=True).start()
+        self._shut_down.result()  # an interrupted join() would take the thread for ended
+
+    def _shut(self, wait: bool) -> None:
+        try:
+            self._stop_all(wait)
+        except BaseException as error:  # noqa: BLE001 - goes to whoever closes
+            self._shut_down.set_exception(error)
+        else:
+            self._shut_down.set_result(None)
+        finally:
+            _closing.remove(self)
+
+    def _stop_all(self, wait: bool) -> None:
         if self._runner is not None:
-            self._run(self._runner.stop(wait=False))
+            self._run(self._runner.stop(wait=wait))
             self._runner = None
         self.dispatcher.stop()
         self._unsubscribe()
@@ -287,6 +305,11 @@ def _keep_out_of_git(folder: Path) -> None:
 
 
 def _close_all() -> None:
+    for engine in tuple(_closing):  # somebody lost patience with close(wait=True)
+        with contextlib.suppress(EngineClosed, CancelledError, TimeoutError):
+            if (runner := engine._runner) is not None:
+                engine._run(runner.stop(wait=False), _LAST_CLOSE_S)
+            engine._shut_down.result(_LAST_CLOSE_S)
     for engine in list(_engines.values()):
         engine.close(wait=False)
 
@@ -294,10 +317,11 @@ def _close_all() -> None:
 def _forget_in_child() -> None:
     global _engines_lock
     _engines_lock = threading.RLock()  # the parent may have held it
-    for engine in _engines.values():
+    for engine in (*_engines.values(), *_closing):
         engine.dead = True
-    _forked.extend(_engines.values())
+        _forked.append(engine)
     _engines.clear()
+    _closing.clear()
 
 
 # concurrent.futures takes no work once the interpreter begins to end, which is before atexit: a
