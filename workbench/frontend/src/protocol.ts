@@ -1,0 +1,132 @@
+/** The messages between page and kernel; mirrors workbench/widgets/protocol.py (a test compares). */
+
+export const VERSION = 1;
+export const PING_EVERY_MS = 700;
+export const LOST_AFTER_MS = 2000;
+export const FILE_CHUNK_BYTES = 1024 * 1024;
+export const UPLOAD_CHUNK_BYTES = 1024 * 1024;
+
+export const OPS = [
+  "hello", "since", "pong", "ack", "probe", "abort", "bye", "bundle", "full_esm",
+  "topic.open", "page", "batch", "generation", "walk", "thumbs", "previews", "estimate",
+  "deletion", "python", "prompts", "trash", "file.open", "file.read", "file.close",
+  "submit", "cancel", "retry", "retry_failed", "resolve", "run_next", "pause", "resume",
+  "delete", "restore", "judge", "topic.create", "topic.update", "project.create",
+  "project.update", "desk.set",
+  "upload.begin", "upload.chunk", "upload.end", "upload.abort",
+] as const;
+export type Op = (typeof OPS)[number];
+
+export const PUSHES = ["ping", "probe", "delta", "desk", "notice", "open", "closed"] as const;
+
+export type Status = "pending" | "queued" | "processing" | "completed" | "failed" | "cancelled";
+
+export interface AssetInfo { id: string; mime: string; width: number; height: number; size_bytes: number }
+export interface FailureInfo { kind: string; message: string; charged: boolean }
+
+export interface GenerationRow {
+  id: string; batch_id: string; topic_id: string; index: number; seq: number;
+  operation: string; source: string; status: Status;
+  detail: string; detail_key: string | null;
+  progress: number; step: number | null; total_steps: number | null; attempt: number; preview: number;
+  seed: string | null; width: number | null; height: number | null; model: string | null;
+  asset: AssetInfo | null; error: FailureInfo | null;
+  cost_micro: number; unit: string | null; retry_of: string | null;
+  created_at: number; started_at: number | null; finished_at: number | null;
+  rating: number; favourite: boolean; tags: string[]; mine: boolean; rev: number;
+}
+export interface BatchRow {
+  id: string; topic_id: string; seq: number; operation: string; source: string;
+  /** At most 600 characters; `prompt_length` tells whether there is more. */
+  prompt: string; prompt_length: number; negative_prompt: string | null;
+  provider: string | null; model: string | null; width: number | null; height: number | null;
+  n: number; seed: string | null; params: Record<string, unknown>; client_key: string | null;
+  created_at: number; mine: boolean; rev: number;
+}
+export interface TopicRow {
+  id: string; project_id: string; title: string; title_source: string;
+  cover_id: string | null; cover_asset: string | null; images: number;
+  visibility: string; mine: boolean; created_at: number; updated_at: number; rev: number;
+}
+export interface ProjectRow { id: string; title: string; mine: boolean; rev: number }
+export interface BalanceRow {
+  unit: string; amount_micro: number; change_micro: number; reason: string; transaction_id: string | null;
+}
+export interface QueueRow { paused: boolean }
+
+export type DeltaRow =
+  | { e: "generation"; id: string; k: "put"; rev: number; d: GenerationRow }
+  | { e: "batch"; id: string; k: "put"; rev: number; d: BatchRow }
+  | { e: "topic"; id: string; k: "put"; rev: number; d: TopicRow }
+  | { e: "project"; id: string; k: "put"; rev: number; d: ProjectRow }
+  | { e: "balance"; id: string; k: "put"; rev: number; d: BalanceRow }
+  | { e: "queue"; id: string; k: "put"; rev: number; d: QueueRow }
+  | { e: "models"; id: string; k: "put"; rev: number; d: Record<string, never> }
+  | { e: "generation" | "batch" | "topic" | "project"; id: string; k: "gone"; rev: number };
+
+export interface Delta { prev: string; cursor: string; rows: DeltaRow[]; more: boolean; reset: boolean }
+
+export interface FeedPage {
+  /** Newest first. */
+  batches: BatchRow[];
+  /** The latest generation of every index of these batches. */
+  generations: GenerationRow[];
+  /** Cursor for direction "older" resp. "newer"; null at that end. */
+  older: string | null; newer: string | null;
+}
+export interface TopicFeed extends FeedPage {
+  topic_id: string;
+  /** Ids of all batches of the topic with something that has not ended, newest first; their rows
+   *  are among `batches` even when they are older than the page. */
+  active: string[];
+}
+
+export interface ParameterInfo {
+  name: string; kind: "integer" | "number" | "choice" | "boolean" | "text" | "json";
+  default: unknown; minimum: number | null; maximum: number | null; step: number | null;
+  choices: (string | number | boolean)[]; unit: string; label: string; help: string; group: string;
+  advanced: boolean;
+}
+export interface ModelInfo {
+  id: string; provider: string; name: string; title: string; help: string;
+  max_images: number; max_references: number; negative_prompt: boolean; seeds: boolean;
+  price_micro: number; unit: string;
+  /** Hidden ones are missing; width and height are among them where the size can be chosen. */
+  parameters: ParameterInfo[];
+}
+export interface ProviderInfo { name: string; title: string; ready: boolean; code: string; message: string }
+
+export interface Config {
+  model: string; n: number; seed: string | null; width: number | null; height: number | null;
+  ratio_lock: boolean; negative_prompt: string; params: Record<string, unknown>;
+}
+export interface Panels {
+  config_open?: boolean; topics_open?: boolean; config_width?: number; topics_width?: number;
+}
+export interface Desk {
+  config: Config; draft: string; topic_id: string | null; selection: string[]; panels: Panels;
+}
+export interface DeskPush { rev: number; desk: Desk; from_client: string | null; from_n: number | null }
+
+export interface Hello {
+  version: number; widget: string;
+  workspace: { id: string; title: string; temporary: boolean };
+  user: string; cursor: string; now: number;
+  desk: Desk; desk_rev: number;
+  models?: ModelInfo[]; providers?: ProviderInfo[]; projects?: ProjectRow[]; topics?: TopicRow[];
+  feed?: TopicFeed | null; balances?: BalanceRow[]; queue?: QueueRow; examples?: string[];
+}
+
+export interface Estimate { cost_micro: number; unit: string; seconds: number | null; balance_micro: number | null }
+export interface Submitted { batch: BatchRow; generations: GenerationRow[]; topic: TopicRow }
+export interface PictureAnswer { items: { id: string; asset_id?: string; preview?: number; mime?: string; error?: string }[] }
+export interface OpenedFile { handle: string; name: string; mime: string; size: number }
+export interface Deletion { images: number; active: number }
+/** What the lightbox shows beyond the row. */
+export interface GenerationDetails {
+  row: GenerationRow; batch: BatchRow; prompt: string; prompt_sent: string | null;
+  negative_prompt: string | null; model_title: string; params: Record<string, unknown>;
+  duration_s: number | null; provenance: Record<string, unknown>; note: string;
+}
+
+export interface Failure { code: string; message: string; field?: string | null }

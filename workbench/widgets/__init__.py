@@ -1,0 +1,1 @@
+"""The widgets: one Python class per file, with the same file name in the front end."""
