@@ -27,10 +27,13 @@ from workbench.domain.parameters import Model
 from workbench.domain.records import (
     AssetRecord,
     AttemptRecord,
+    BalanceView,
+    BatchPage,
     BatchRecord,
     CancelResult,
     ChangePage,
     GenerationRecord,
+    GenerationView,
     Identity,
     InputRecord,
     Json,
@@ -41,6 +44,7 @@ from workbench.domain.records import (
     Price,
     ProjectRecord,
     TopicRecord,
+    TopicView,
     TrashItem,
 )
 from workbench.domain.status import ErrorKind, Operation, Status
@@ -268,6 +272,45 @@ class Store(Protocol):
         self, identity: Identity, asset_ids: Sequence[str]
     ) -> list[tuple[str, str, GenerationRecord]]:
         """(asset id, role, generation) for results and sources of the assets, in one query."""
+
+    # -- what pages of the interface show: live rows that one may see; others are missing ---------
+    def generation_views(
+        self, identity: Identity, ids: Sequence[str]
+    ) -> dict[str, GenerationView]: ...
+    def batch_views(self, identity: Identity, ids: Sequence[str]) -> dict[str, BatchRecord]: ...
+    def topic_views(
+        self, identity: Identity, ids: Sequence[str] | None = None
+    ) -> list[TopicView]: ...
+    def project_views(
+        self, identity: Identity, ids: Sequence[str] | None = None
+    ) -> list[ProjectRecord]: ...
+    def balance_views(self, identity: Identity) -> list[BalanceView]: ...
+    def pictures(self, identity: Identity, ids: Sequence[str]) -> dict[str, AssetRecord]: ...
+    def batch_page(
+        self,
+        identity: Identity,
+        topic_id: str,
+        *,
+        limit: int = 20,
+        cursor: str | None = None,
+        direction: str = "older",
+    ) -> BatchPage: ...
+    def batches_generations(
+        self, identity: Identity, batch_ids: Sequence[str]
+    ) -> list[GenerationView]:
+        """The latest generation of each index, by batch (newest first) and index."""
+
+    def active_batches(self, identity: Identity, topic_id: str) -> list[str]: ...
+    def walk(
+        self, identity: Identity, generation_id: str, *, direction: str, limit: int
+    ) -> tuple[list[GenerationView], bool]:
+        """Pictures "next" or "previous" to one, in feed order, and whether that was the end."""
+
+    def deletion(self, identity: Identity, topic_id: str) -> tuple[int, int]: ...
+    def prompts(self, identity: Identity, *, limit: int = 50) -> list[str]: ...
+    def durations(
+        self, identity: Identity, model: str, *, limit: int = 20
+    ) -> list[tuple[float, int | None]]: ...
 
     # -- what people do with generations ------------------------------------------------------
     def retry(

@@ -126,7 +126,7 @@ def test_a_migration_that_is_killed_half_way_leaves_the_old_or_the_new_schema(
     more = tmp_path / "more"
     more.mkdir()
     steps = "".join(f"CREATE TABLE step_{n} (x);" for n in range(40))
-    (more / "0002_slow.sql").write_text(
+    (more / "0003_slow.sql").write_text(
         steps + "INSERT INTO step_39 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 "
         "FROM n LIMIT 30000) SELECT i FROM n; ALTER TABLE project ADD COLUMN colour TEXT;"
     )
@@ -156,15 +156,15 @@ def test_a_migration_that_is_killed_half_way_leaves_the_old_or_the_new_schema(
         columns = {row[1] for row in look.execute("PRAGMA table_info(project)")}
         look.close()
         assert (version, tables, records, "colour" in columns) in {
-            (1, 0, 1, False),
-            (2, 40, 2, True),
+            (2, 0, 2, False),
+            (3, 40, 3, True),
         }
         seen.add(version)
         db = Database(folder, more_migrations=[more])
         assert db.sql("SELECT title, colour FROM project")[1] == [("Sea", None)]
         assert db.integrity_check() == []
         db.close()
-    assert seen == {1, 2} or len(seen) == 1  # on a fast or slow machine one side only
+    assert seen == {2, 3} or len(seen) == 1  # on a fast or slow machine one side only
 
 
 # -- foreign readers in the same process ----------------------------------------------------------

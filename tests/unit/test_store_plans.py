@@ -137,7 +137,31 @@ def test_what_is_asked_at_each_wake_is_one_indexed_look(
 
 
 @pytest.mark.req("DAT-1", "STA-3")
-@pytest.mark.parametrize("asked", ["topics", "counts", "assets", "bookings", "messages", "batches"])
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "topics",
+        "counts",
+        "assets",
+        "bookings",
+        "messages",
+        "batches",
+        "generation views",
+        "batch views",
+        "topic views",
+        "pictures",
+        "feed",
+        "feed upwards",
+        "of batches",
+        "active",
+        "walk",
+        "walk back",
+        "deletion",
+        "prompts",
+        "durations",
+        "balances",
+    ],
+)
 def test_no_list_scans_a_table(
     store: SqliteStore, monkeypatch: pytest.MonkeyPatch, asked: str
 ) -> None:
@@ -152,7 +176,50 @@ def test_no_list_scans_a_table(
         "bookings": lambda: list(store.ledger(ADA)),
         "messages": lambda: store.messages(ADA, batch.topic_id),
         "batches": lambda: store.batches(ADA, batch.topic_id),
+        "generation views": lambda: store.generation_views(ADA, [picture.id]),
+        "batch views": lambda: store.batch_views(ADA, [batch.id]),
+        "topic views": lambda: store.topic_views(ADA),
+        "pictures": lambda: store.pictures(ADA, [picture.id]),
+        "feed": lambda: store.batch_page(ADA, batch.topic_id, cursor="b1.n.9"),
+        "feed upwards": lambda: store.batch_page(
+            ADA, batch.topic_id, cursor="b1.o.0", direction="newer"
+        ),
+        "of batches": lambda: store.batches_generations(ADA, [batch.id]),
+        "active": lambda: store.active_batches(ADA, batch.topic_id),
+        "walk": lambda: store.walk(ADA, picture.id, direction="next", limit=9),
+        "walk back": lambda: store.walk(ADA, picture.id, direction="previous", limit=9),
+        "deletion": lambda: store.deletion(ADA, batch.topic_id),
+        "prompts": lambda: store.prompts(ADA),
+        "durations": lambda: store.durations(ADA, "painter:oil"),
+        "balances": lambda: store.balance_views(ADA),
     }
     plan = plans(store, reads[asked], monkeypatch)
     tables = "g|b|t|p|r|s|i|generation|batch|topic|project|asset|input|ledger|message"
     assert not re.search(rf"^SCAN ({tables})\b", plan, re.MULTILINE), plan
+
+
+@pytest.mark.req("LBX-1", "FEED-5")
+@pytest.mark.parametrize("direction", ["next", "previous"])
+def test_a_walk_and_a_page_sort_nothing(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch, direction: str
+) -> None:
+    batch = make(store)
+    (picture,) = store.batch_generations(ADA, batch.id)
+    plan = plans(
+        store, lambda: store.walk(ADA, picture.id, direction=direction, limit=9), monkeypatch
+    )
+    assert re.search(r"b USING INDEX batch_topic \(topic_id=\? AND seq[<>]\?\)", plan), plan
+    assert "TEMP B-TREE" not in plan
+    plan = plans(store, lambda: store.batch_page(ADA, batch.topic_id), monkeypatch)
+    assert re.search(r"batch USING INDEX batch_topic \(topic_id=\? AND seq<\?\)", plan), plan
+    assert "TEMP B-TREE" not in plan
+
+
+@pytest.mark.req("TOP-1")
+def test_the_number_of_pictures_is_looked_up_not_counted(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = make(store)
+    plan = plans(store, lambda: store.topic_counts(ADA, [batch.topic_id]), monkeypatch)
+    assert "generation" not in plan
+    assert " g " not in plan

@@ -83,6 +83,7 @@ class BatchRecord:
     created_at: int
     deleted_at: int | None
     rev: int
+    seq: int = 0  # order of arrival in this workspace
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +204,47 @@ class Judgement:
     favourite: bool = False
     tags: frozenset[str] = frozenset()
     note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationView:
+    """A generation with what a card shows besides: its image, and what the viewer thinks of it."""
+
+    record: GenerationRecord
+    asset: AssetRecord | None
+    judgement: Judgement
+
+
+@dataclass(frozen=True, slots=True)
+class TopicView:
+    """A topic with the number of its pictures and the asset of its cover."""
+
+    record: TopicRecord
+    images: int
+    cover_asset: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class BatchPage:
+    """Batches of a topic, newest first, with the cursors beyond both ends (None: nothing there).
+
+    `older` goes on with the direction "older", `newer` with "newer".
+    """
+
+    batches: tuple[BatchRecord, ...]
+    older: str | None
+    newer: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class BalanceView:
+    """What is left in one unit, and the last booking."""
+
+    unit: str
+    amount_micro: int
+    change_micro: int
+    reason: str
+    transaction_id: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -154,6 +154,7 @@ def topic_bundle(
     images: int | None = None,
     shrink: Shrink | None = None,
     now_ms: int | None = None,
+    max_bytes: int = MAX_BYTES,
 ) -> dict[str, str]:
     """A topic by its newest images.
 
@@ -167,6 +168,8 @@ def topic_bundle(
         How many completed images it has in all (default: not said).
     shrink, now_ms:
         As for `batch_bundle`.
+    max_bytes:
+        Most bytes of the HTML.
     """
     pairs = list(pictured)
     title = visible(topic.title, 200) or "Untitled topic"
@@ -181,6 +184,7 @@ def topic_bundle(
         hidden=0 if images is None else max(0, images - len(pairs)),
         shrink=shrink,
         now_ms=now_ms,
+        max_bytes=max_bytes,
     )
     return {"text/plain": "\n".join(plain), "text/html": page}
 
@@ -219,6 +223,7 @@ def _contact_sheet(
     shrink: Shrink | None,
     now_ms: int | None,
     hidden: int = 0,
+    max_bytes: int = MAX_BYTES,
 ) -> Html:
     height = 224 if len(pairs) <= 2 else 176 if len(pairs) <= 9 else 128
     # Said once above when it is the same for all of a request.
@@ -232,7 +237,7 @@ def _contact_sheet(
         paired=len(pairs) > 2,  # two side by side even in a narrow panel
     )
     stamp = _as_of([item for item, _ in pairs], now_ms)
-    room = MAX_BYTES - len(_sheet(heading, summary, [], stamp).encode()) - 400
+    room = max_bytes - len(_sheet(heading, summary, [], stamp).encode()) - 400
     cards: list[Html] = []
     for item, thumbnail in pairs[:MAX_CARDS]:
         picture = thumbnail

@@ -9,11 +9,11 @@ import uuid
 from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from workbench.domain.arguments import shown
 from workbench.domain.records import BatchRecord, GenerationRecord, JsonValue
-from workbench.errors import DiskFull, InvalidRequest, NotAllowed
+from workbench.errors import DiskFull, InvalidRequest, NotAllowed, NotFound
 
 if TYPE_CHECKING:
     from workbench.workspace.workspace import Workspace
@@ -67,26 +67,43 @@ def batch_zip(workspace: Workspace, record: BatchRecord, path: str | PathLike[st
     from workbench.media.archive import write_zip
 
     target = _target(path, _words(record.prompt), (".zip",))
+    entries, manifest = _contents(workspace, record)
+    written = list(entries)  # an image that cannot be read is no fault of the target
+    with writing_errors():
+        write_zip(target, written, manifest)
+    return target
+
+
+def write_archive(workspace: Workspace, record: BatchRecord, file: IO[bytes]) -> str:
+    """Write the ZIP of a batch into an open file, image by image; returns a name for it."""
+    from workbench.media.archive import write_zip
+
+    entries, manifest = _contents(workspace, record)
+    with disk_full("The archive"):
+        write_zip(file, entries, manifest)
+    return f"{_words(record.prompt)}.zip"
+
+
+def _contents(
+    workspace: Workspace, record: BatchRecord
+) -> tuple[Iterator[tuple[str, bytes]], dict[str, Any]]:
+    """Return the files of a batch's ZIP, each made when it is its turn, and the manifest."""
     records = workspace._store.batch_generations(workspace.identity, record.id)
     finished = [generation for generation in records if generation.asset_id is not None]
     if not finished:
         raise NotAllowed("None of this batch's images is finished; there is nothing to put in.")
-    entries = []
-    for generation in finished:
-        assert generation.asset_id is not None
-        asset = workspace._store.asset(generation.asset_id)
-        name = f"{file_stem(generation)}{_SUFFIXES[asset.mime][0]}"
-        data = workspace._engine.media.export_bytes(
-            generation.asset_id, describe(generation), metadata=True
-        )
-        entries.append((name, data))
+    assets = [workspace._store.asset(str(generation.asset_id)) for generation in finished]
+    names = [
+        f"{file_stem(generation)}{_SUFFIXES[asset.mime][0]}"
+        for generation, asset in zip(finished, assets, strict=True)
+    ]
     manifest: dict[str, Any] = {
         "workbench": 1,
         "batch_id": record.id,
         "prompt": record.prompt,
         "images": [
             {**describe(generation), "file": name, "status": generation.status.value}
-            for generation, (name, _) in zip(finished, entries, strict=True)
+            for generation, name in zip(finished, names, strict=True)
         ],
         "missing": [
             {"index": generation.index, "status": generation.status.value}
@@ -94,9 +111,48 @@ def batch_zip(workspace: Workspace, record: BatchRecord, path: str | PathLike[st
             if generation.asset_id is None
         ],
     }
-    with writing_errors():
-        write_zip(target, entries, manifest)
-    return target
+    entries = (
+        (name, _export(workspace, generation))
+        for name, generation in zip(names, finished, strict=True)
+    )
+    return entries, manifest
+
+
+def exported(workspace: Workspace, record: GenerationRecord, mime: str) -> tuple[str, bytes]:
+    """Return a name and the bytes of a picture as it leaves, its settings inside."""
+    return f"{file_stem(record)}{_SUFFIXES[mime][0]}", _export(workspace, record)
+
+
+def _export(workspace: Workspace, record: GenerationRecord) -> bytes:
+    return workspace._engine.media.export_bytes(
+        str(record.asset_id), describe(record), metadata=True
+    )
+
+
+def open_stored(workspace: Workspace, asset_id: str) -> IO[bytes]:
+    """Open the stored bytes of an image (a link in its place is not followed).
+
+    Raises
+    ------
+    NotFound
+        The file is missing.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | _BINARY
+    try:
+        return os.fdopen(os.open(workspace._engine.media.path(asset_id), flags), "rb")
+    except FileNotFoundError:
+        raise NotFound("image file", asset_id[:12]) from None
+
+
+@contextlib.contextmanager
+def disk_full(what: str) -> Iterator[None]:
+    """Turn "no space" into a sentence; other errors pass."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NO_SPACE:
+            raise
+        raise DiskFull(f"{what} did not fit on the disk. Free some space.") from error
 
 
 def file_stem(record: GenerationRecord) -> str:

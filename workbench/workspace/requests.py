@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import sys
 from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,9 @@ from workbench.domain.parameters import (
 )
 from workbench.domain.records import GenerationRecord, Json, JsonValue
 from workbench.errors import InvalidRequest
+
+# Who asks, as it is noted with the batch: the API, unless somebody else says so around the call.
+request_source: ContextVar[str] = ContextVar("request_source", default="api")
 
 MAX_SEED = 2**63 - 1
 _RANDOM_SEED_BITS = 32  # every engine takes 32 bits; JavaScript shows them exactly

@@ -41,6 +41,7 @@ from workbench.workspace.requests import (
     check_client_key,
     check_request,
     provenance,
+    request_source,
     title_from_prompt,
 )
 from workbench.workspace.tables import Tables
@@ -244,6 +245,7 @@ class Workspace(Accounts, Following, Tables):
             priority=request.priority,
             client_key=request.client_key,
             price=model.price,
+            source=request_source.get(),
             provenance=provenance(),
             topic_title=title_from_prompt(request.prompt),
             needed_assets=tuple(needed),

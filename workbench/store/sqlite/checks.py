@@ -135,6 +135,13 @@ _CHECKS = (
         "topics have",
         "a cover that is no live picture of it. Choose another cover.",
     ),
+    _Check(
+        "I1",
+        "images_disagree",
+        "topic has",
+        "topics have",
+        "another number of pictures than it shows. Restore a backup, or please report it.",
+    ),
 )
 # Entities of the feed that are tables with `id` and `rev`.
 _TABLES = ("project", "topic", "batch", "generation", "asset", "message", "collection", "folder")

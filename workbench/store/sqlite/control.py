@@ -12,7 +12,7 @@ from workbench.domain.records import CancelResult, GenerationRecord, Identity, J
 from workbench.domain.status import OUTCOME_UNKNOWN, Status
 from workbench.errors import InvalidRequest, NotAllowed
 from workbench.ports import Selection
-from workbench.store.sqlite import access, jobs, siblings
+from workbench.store.sqlite import access, feed, jobs, siblings
 from workbench.store.sqlite.queries import sql
 from workbench.store.sqlite.rows import update_generation
 from workbench.store.sqlite.validate import check_text
@@ -154,11 +154,33 @@ def resume(tx: Transaction, identity: Identity) -> int:
 
 
 def _set_paused(tx: Transaction, owner: str, *, paused: bool) -> None:
+    known = tx.scalar("SELECT value FROM preference WHERE owner = ? AND key = 'paused'", (owner,))
+    if (known == "true") is paused:
+        return
+    _record_queue(tx, owner, {"paused": paused})
     tx.execute(
         "INSERT INTO preference (owner, key, value, updated_at) VALUES (?, 'paused', ?, ?)"
         " ON CONFLICT (owner, key) DO UPDATE SET value = excluded.value,"
         " updated_at = excluded.updated_at",
         (owner, "true" if paused else "false", tx.now),
+    )
+
+
+def _record_queue(tx: Transaction, owner: str, data: Mapping[str, Any]) -> None:
+    """Tell windows about a queue: entity "queue", id = its owner ("": everybody's).
+
+    No table has a row for it; its place in the feed is its revision.
+    """
+    everybody = owner == EVERYBODY
+    feed.record(
+        tx,
+        "queue",
+        owner,
+        "update",
+        feed.last_seq(tx) + 1,
+        data,
+        owner=None if everybody else owner,
+        visibility="workspace" if everybody else "private",
     )
 
 
@@ -188,6 +210,8 @@ def run_next(tx: Transaction, identity: Identity, selection: Selection) -> int:
         if owner not in highest:
             highest[owner] = tx.scalar(sql("jobs.highest_priority"), {"owner": owner})
         tx.execute("UPDATE job SET priority = ? WHERE id = ?", (highest[owner] + 1, row["id"]))
+    for owner in highest:
+        _record_queue(tx, owner, {"moved": sum(row["owner"] == owner for row in rows)})
     return len(rows)
 
 

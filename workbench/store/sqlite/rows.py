@@ -365,6 +365,7 @@ def batch_record(row: sqlite3.Row) -> BatchRecord:
         created_at=row["created_at"],
         deleted_at=row["deleted_at"],
         rev=row["rev"],
+        seq=row["seq"],
     )
 
 

@@ -54,6 +54,7 @@ from workbench.store.sqlite import (
 )
 from workbench.store.sqlite.database import Database
 from workbench.store.sqlite.job_store import JobOperations
+from workbench.store.sqlite.view_store import ViewOperations
 from workbench.store.sqlite.writer import Transaction
 
 T = TypeVar("T")
@@ -61,7 +62,7 @@ T = TypeVar("T")
 _FOREVER = 2**62  # ms
 
 
-class SqliteStore(JobOperations):
+class SqliteStore(JobOperations, ViewOperations):
     """One workspace in one SQLite file.
 
     Parameters

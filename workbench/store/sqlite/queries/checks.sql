@@ -111,6 +111,19 @@ WHERE topic.cover_generation_id IS NOT NULL AND topic.deleted_at IS NULL
         AND generation.deleted_at IS NULL AND batch.deleted_at IS NULL
   )
 
+-- name: images_disagree
+-- The number that triggers keep, counted anew.
+SELECT topic.id FROM topic
+LEFT JOIN (
+    SELECT topic_id, sum(shown) AS images FROM (
+        SELECT g.topic_id, g.status = 'completed' AS shown, max(g.seq)
+        FROM generation AS g JOIN batch AS b ON b.id = g.batch_id
+        WHERE g.deleted_at IS NULL AND b.deleted_at IS NULL
+        GROUP BY g.batch_id, g.idx
+    ) GROUP BY topic_id
+) AS counted ON counted.topic_id = topic.id
+WHERE topic.images <> coalesce(counted.images, 0)
+
 -- name: seq_went_back
 SELECT CAST(max(change.seq) AS TEXT) AS id FROM change
 HAVING max(change.seq) > coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'change'), 0)

@@ -36,21 +36,12 @@ ORDER BY t.updated_at DESC, t.seq DESC
 LIMIT :limit
 
 -- name: counts
--- The latest live generation of each index counts, if it is completed.
-SELECT t.id AS topic_id, count(*) AS images
+-- Triggers keep `images`: the latest live generation of each index counts, if it is completed.
+SELECT t.id AS topic_id, t.images
 FROM json_each(:ids) AS wanted
 CROSS JOIN topic AS t ON t.id = wanted.value
-CROSS JOIN generation AS g INDEXED BY generation_topic ON g.topic_id = t.id
-CROSS JOIN batch AS b ON b.id = g.batch_id
 WHERE (:all OR t.owner = :user OR t.visibility = 'workspace'
        OR (t.visibility = 'team' AND t.team = :team))
-  AND g.status = 'completed' AND g.deleted_at IS NULL AND b.deleted_at IS NULL
-  AND NOT EXISTS (
-      SELECT 1 FROM generation AS later INDEXED BY generation_batch
-      WHERE later.batch_id = g.batch_id AND later.idx = g.idx AND later.seq > g.seq
-        AND later.deleted_at IS NULL
-  )
-GROUP BY t.id
 
 -- name: covers
 SELECT t.id, g.asset_id

@@ -10,29 +10,11 @@ SELECT count(*) FROM (
 ) WHERE status = 'completed'
 
 -- name: images_of_topic
-SELECT count(*)
-FROM generation AS g INDEXED BY generation_topic
-CROSS JOIN batch AS b ON b.id = g.batch_id
-WHERE g.topic_id = ? AND g.status = 'completed'
-  AND g.deleted_at IS NULL AND b.deleted_at IS NULL
-  AND NOT EXISTS (
-      SELECT 1 FROM generation AS later INDEXED BY generation_batch
-      WHERE later.batch_id = g.batch_id AND later.idx = g.idx AND later.seq > g.seq
-        AND later.deleted_at IS NULL
-  )
+SELECT images FROM topic WHERE id = ?
 
 -- name: images_of_project
-SELECT count(*)
-FROM topic AS t INDEXED BY topic_project
-CROSS JOIN generation AS g INDEXED BY generation_topic ON g.topic_id = t.id
-CROSS JOIN batch AS b ON b.id = g.batch_id
-WHERE t.project_id = ? AND t.deleted_at IS NULL AND g.status = 'completed'
-  AND g.deleted_at IS NULL AND b.deleted_at IS NULL
-  AND NOT EXISTS (
-      SELECT 1 FROM generation AS later INDEXED BY generation_batch
-      WHERE later.batch_id = g.batch_id AND later.idx = g.idx AND later.seq > g.seq
-        AND later.deleted_at IS NULL
-  )
+SELECT coalesce(sum(images), 0) FROM topic INDEXED BY topic_project
+WHERE project_id = ? AND deleted_at IS NULL
 
 -- name: open_of_generation
 SELECT id FROM generation
@@ -80,21 +62,14 @@ CROSS JOIN project AS p ON p.id = t.project_id
 WHERE b.deleted_at IS NOT NULL AND (:all OR b.owner = :user)
   AND t.deleted_at IS NULL AND p.deleted_at IS NULL
 UNION ALL
-SELECT 'topic', t.id, t.title,
-       (SELECT count(*) FROM generation AS g JOIN batch AS b ON b.id = g.batch_id
-        WHERE g.topic_id = t.id AND g.status = 'completed'
-          AND g.deleted_at IS NULL AND b.deleted_at IS NULL),
-       t.deleted_at, t.deleted_by, t.seq
+SELECT 'topic', t.id, t.title, t.images, t.deleted_at, t.deleted_by, t.seq
 FROM topic AS t INDEXED BY topic_trash
 CROSS JOIN project AS p ON p.id = t.project_id
 WHERE t.deleted_at IS NOT NULL AND (:all OR t.owner = :user) AND p.deleted_at IS NULL
 UNION ALL
 SELECT 'project', p.id, p.title,
-       (SELECT count(*) FROM topic AS t
-        JOIN generation AS g ON g.topic_id = t.id
-        JOIN batch AS b ON b.id = g.batch_id
-        WHERE t.project_id = p.id AND t.deleted_at IS NULL AND g.status = 'completed'
-          AND g.deleted_at IS NULL AND b.deleted_at IS NULL),
+       (SELECT coalesce(sum(t.images), 0) FROM topic AS t
+        WHERE t.project_id = p.id AND t.deleted_at IS NULL),
        p.deleted_at, p.deleted_by, p.seq
 FROM project AS p
 WHERE p.deleted_at IS NOT NULL AND (:all OR p.owner = :user)
