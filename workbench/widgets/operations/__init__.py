@@ -1,0 +1,1 @@
+"""What a page may ask for, one plain function per operation."""

@@ -1,0 +1,233 @@
+"""Operations that only read."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from typing import Any
+
+from workbench.domain.arguments import check_whole
+from workbench.domain.records import GenerationView
+from workbench.errors import InvalidRequest, NotFound, WorkbenchError
+from workbench.widgets.operations.context import Answer, Context
+from workbench.widgets.operations.settings import chosen, shown_params
+from workbench.widgets.operations.snapshot import FIRST_PAGE, feed_page, topic_feed
+from workbench.widgets.rows import Rows
+from workbench.workspace.requests import check_request
+from workbench.workspace.view import View
+
+MOST_BATCHES = 60  # of a page
+MOST_WALKED = 200
+MOST_PROMPTS = 100
+MOST_PROMPT_CHARACTERS = 200_000  # of all prompts of an answer
+MOST_TRASH = 500
+SHOWN_TITLE_CHARACTERS = 300
+THUMBNAIL_SIZES = (256, 768)
+_SCALE = 8.0  # a time is scaled by the number of pixels at most so much
+
+
+# -- the feed -----------------------------------------------------------------------------------
+def topic_open(context: Context, args: dict[str, Any]) -> Answer:
+    """Return the newest page of a topic, and what has not ended in it."""
+    limit = _limit(args, FIRST_PAGE, MOST_BATCHES)
+    return Answer(topic_feed(Rows(context.workspace), args["topic_id"], limit=limit))
+
+
+def page(context: Context, args: dict[str, Any]) -> Answer:
+    """Return a further page of a topic, in either direction."""
+    rows = Rows(context.workspace)
+    feed = rows.view.page(
+        args["topic_id"],
+        cursor=args["cursor"],
+        direction=args["direction"],
+        limit=_limit(args, FIRST_PAGE, MOST_BATCHES),
+    )
+    return Answer(feed_page(rows, feed))
+
+
+def batch(context: Context, args: dict[str, Any]) -> Answer:
+    """Return a batch with its whole prompt."""
+    rows = Rows(context.workspace)
+    record = rows.view.batches([args["id"]]).get(args["id"])
+    if record is None:
+        raise NotFound("batch", args["id"])
+    return Answer({"batch": rows.batch(record), "prompt": record.prompt})
+
+
+def generation(context: Context, args: dict[str, Any]) -> Answer:
+    """Return everything that the lightbox shows about a generation."""
+    rows = Rows(context.workspace)
+    view = found(rows, args["id"])
+    record = view.record
+    request = rows.view.batches([record.batch_id]).get(record.batch_id)
+    if request is None:
+        raise NotFound("generation", record.id)
+    titles = {model.id: model.title for model in context.workspace.models()}
+    return Answer(
+        {
+            "row": rows.generation(view),
+            "batch": rows.batch(request),
+            "prompt": record.prompt,
+            "prompt_sent": record.prompt_sent,
+            "negative_prompt": record.negative_prompt,
+            "model_title": titles.get(record.model or "", record.model or ""),
+            "params": shown_params(context, record.model, record.params),
+            "duration_s": record.duration_s,
+            "provenance": dict(record.provenance),
+            "note": view.judgement.note,
+        }
+    )
+
+
+def walk(context: Context, args: dict[str, Any]) -> Answer:
+    """Return the pictures before or behind one, in the order of the feed."""
+    rows = Rows(context.workspace)
+    views, end = rows.view.walk(
+        args["id"], direction=args["direction"], limit=_limit(args, 24, MOST_WALKED)
+    )
+    return Answer({"rows": rows.generation_rows(views), "end": end})
+
+
+# -- pictures -----------------------------------------------------------------------------------
+def thumbs(context: Context, args: dict[str, Any]) -> Answer:
+    """Return thumbnails of generations; each item of an error says so, the others come."""
+    size = THUMBNAIL_SIZES[0] if args.get("size") is None else args["size"]
+    if size not in THUMBNAIL_SIZES:
+        raise InvalidRequest("size", "must be 256 or 768.")
+    view = View(context.workspace)
+    ids = _ids(args)
+    assets = view.pictures(ids)
+    items: list[dict[str, Any]] = []
+    buffers: list[bytes] = []
+    for id in ids:
+        asset = assets.get(id)
+        if asset is None:
+            items.append({"id": id, "error": "There is no picture here (any more)."})
+            continue
+        try:
+            buffers.append(view.thumbnail(asset, size))
+        except (WorkbenchError, OSError) as error:
+            items.append({"id": id, "asset_id": asset.id, "error": _sentence(error)})
+        else:
+            items.append({"id": id, "asset_id": asset.id, "mime": "image/webp"})
+    return Answer({"items": items}, tuple(buffers))
+
+
+def previews(context: Context, args: dict[str, Any]) -> Answer:
+    """Return the last previews of generations that are being made."""
+    view = View(context.workspace)
+    ids = _ids(args)
+    seen = view.generations(ids)
+    items: list[dict[str, Any]] = []
+    buffers: list[bytes] = []
+    for id in ids:
+        try:
+            read = view.preview(id) if id in seen else None
+        except (WorkbenchError, OSError) as error:
+            items.append({"id": id, "error": _sentence(error)})
+            continue
+        if read is None:
+            items.append({"id": id, "error": "There is no preview (any more)."})
+            continue
+        buffers.append(read[0])
+        items.append({"id": id, "preview": seen[id].record.preview, "mime": read[1]})
+    return Answer({"items": items}, tuple(buffers))
+
+
+# -- numbers and texts ----------------------------------------------------------------------------
+def estimate(context: Context, args: dict[str, Any]) -> Answer:
+    """Return cost and likely time of a request before it is made."""
+    settings = chosen(context, args)
+    model = settings.model
+    options = settings.options()
+    del options["model"]
+    request = check_request(model, "x", extra={}, priority=0, client_key=None, **options)
+    view = View(context.workspace)
+    left = {balance.unit: balance.amount_micro for balance in view.balances()}
+    rounds = 1 if model.batchable else math.ceil(request.n / view.parallel(model))
+    sides = (request.width, request.height)
+    pixels = None if None in sides else math.prod(side or 0 for side in sides)
+    one = _likely_s(view.durations(model.id), pixels)
+    return Answer(
+        {
+            "cost_micro": model.price.amount_micro * request.n,
+            "unit": model.price.unit,
+            "seconds": None if one is None else round(one * rounds, 1),
+            "balance_micro": left.get(model.price.unit),
+        }
+    )
+
+
+def _likely_s(durations: list[tuple[float, int | None]], pixels: int | None) -> float | None:
+    """Return the median of earlier times, each scaled to the size that is asked for."""
+    if not durations:
+        return None
+    return statistics.median(
+        seconds * min(_SCALE, max(1 / _SCALE, pixels / earlier)) if pixels and earlier else seconds
+        for seconds, earlier in durations
+    )
+
+
+def deletion(context: Context, args: dict[str, Any]) -> Answer:
+    """Return how much a topic's deletion would take."""
+    images, active = View(context.workspace).deletion(args["topic_id"])
+    return Answer({"images": images, "active": active})
+
+
+def python(context: Context, args: dict[str, Any]) -> Answer:
+    """Return Python code that makes a batch again."""
+    found_batch = Rows(context.workspace).view.batches([args["batch_id"]])
+    if args["batch_id"] not in found_batch:
+        raise NotFound("batch", args["batch_id"])
+    return Answer({"text": context.workspace.batch(args["batch_id"]).to_python()})
+
+
+def prompts(context: Context, args: dict[str, Any]) -> Answer:
+    """Return the user's last different prompts, newest first."""
+    said: list[str] = []
+    characters = 0
+    for prompt in View(context.workspace).prompts(limit=_limit(args, 30, MOST_PROMPTS)):
+        characters += len(prompt)
+        if characters > MOST_PROMPT_CHARACTERS:
+            break
+        said.append(prompt)
+    return Answer({"prompts": said})
+
+
+def trash(context: Context, _args: dict[str, Any]) -> Answer:
+    """Return what can be restored, the latest deletion first."""
+    items = [
+        {
+            "entity": item.entity,
+            "id": item.id,
+            "title": item.title[:SHOWN_TITLE_CHARACTERS],
+            "images": item.images,
+            "deleted_at": item.record.deleted_at,
+        }
+        for item in context.workspace.trash()[:MOST_TRASH]
+    ]
+    return Answer({"items": items})
+
+
+def found(rows: Rows, generation_id: str) -> GenerationView:
+    """Return a live generation that the user may see, or raise NotFound."""
+    view = rows.view.generations([generation_id]).get(generation_id)
+    if view is None:
+        raise NotFound("generation", generation_id)
+    return view
+
+
+def _limit(args: dict[str, Any], usual: int, most: int) -> int:
+    limit = args.get("limit")
+    return usual if limit is None else check_whole("limit", limit, low=1, high=most)
+
+
+def _ids(args: dict[str, Any]) -> list[str]:
+    return list(dict.fromkeys(args["ids"]))
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, WorkbenchError):
+        return str(error)
+    reason = getattr(error, "strerror", None) or type(error).__name__
+    return f"The picture cannot be read ({reason})."

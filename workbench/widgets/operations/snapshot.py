@@ -1,0 +1,82 @@
+"""What a page needs at once when it opens."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from workbench.errors import NotFound
+from workbench.widgets import protocol
+from workbench.widgets.operations.context import Context
+from workbench.widgets.rows import Row, Rows
+from workbench.workspace.view import FeedView
+
+FIRST_PAGE = 20  # batches
+
+# One click puts one of these into the prompt box of an empty workspace.
+EXAMPLES = (
+    "a lighthouse on a cliff at sunset, gulls, gentle waves",
+    "a red fox in deep snow under tall pines",
+    "a bowl of oranges on a wooden table by a window",
+    "a harbour town at night, lanterns, full moon",
+)
+
+
+def snapshot(context: Context, scopes: Collection[str]) -> dict[str, Any]:
+    """Return the data of `hello`: of the scopes "models", "topics", "feed", "balance", "queue".
+
+    The cursor is taken first: whatever changes meanwhile comes again with the first delta.
+    """
+    workspace = context.workspace
+    rows = Rows(workspace)
+    cursor = rows.view.cursor()
+    desk_rev, desk = context.desk.rev, context.desk.snapshot()
+    data: dict[str, Any] = {
+        "version": protocol.VERSION,
+        "widget": context.widget,
+        "workspace": rows.view.info(),
+        "user": workspace.user,
+        "cursor": cursor,
+        "now": rows.view.now(),
+        "desk": desk,
+        "desk_rev": desk_rev,
+    }
+    if "models" in scopes:
+        data["models"] = rows.models(context.simple)
+        data["providers"] = rows.providers()
+    if "topics" in scopes:
+        data["projects"] = list(rows.projects().values())
+        data["topics"] = list(rows.topics().values())
+    if "feed" in scopes:
+        data["feed"] = _feed(rows, desk["topic_id"])
+        data["examples"] = list(EXAMPLES)
+    if "balance" in scopes:
+        data["balances"] = rows.balances()
+    if "queue" in scopes:
+        data["queue"] = rows.queue()
+    return data
+
+
+def _feed(rows: Rows, topic_id: str | None) -> Row | None:
+    if not topic_id:
+        return None
+    try:
+        return topic_feed(rows, topic_id, limit=FIRST_PAGE)
+    except NotFound:  # deleted, or not shared any more: the desk learns of it by itself
+        return None
+
+
+def topic_feed(rows: Rows, topic_id: str, *, limit: int) -> Row:
+    """Return the newest page of a topic with what has not ended, as `topic.open` answers."""
+    feed = rows.view.open_topic(topic_id, limit=limit)
+    return {"topic_id": topic_id, "active": list(feed.active), **feed_page(rows, feed)}
+
+
+def feed_page(rows: Rows, feed: FeedView) -> Row:
+    """Return a page of batches with the latest generation of each of their indices."""
+    return {
+        "batches": [rows.batch(batch) for batch in feed.batches],
+        "generations": rows.generation_rows(feed.generations),
+        "older": feed.older,
+        "newer": feed.newer,
+    }
