@@ -173,6 +173,7 @@ PUSHES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "delta": ("prev", "cursor", "rows", "more", "reset"),
         "desk": ("rev", "desk", "from_client", "from_n"),
         "notice": ("code", "message", "level"),  # a sentence for the person: disk full, failed …
+        "feed": ("action",),  # Python asks: "refresh", or "more" for the next older page
         "open": ("generation_id",),  # Python asks the page to open the lightbox
         "closed": (),  # the widget was closed in Python
     }
@@ -226,7 +227,15 @@ HELLO = (
     "queue",
     "examples",
 )
-DESK = ("config", "draft", "topic_id", "selection", "panels")
+DESK = (
+    "config",
+    "draft",
+    "topic_id",
+    "selection",
+    "panels",
+    "dropped",  # names of settings that the last change of model did not keep
+    "remark",  # a sentence about that, or ""
+)
 CONFIG = (
     "model",
     "n",

@@ -17,7 +17,7 @@ export const OPS = [
 ] as const;
 export type Op = (typeof OPS)[number];
 
-export const PUSHES = ["ping", "probe", "delta", "desk", "notice", "open", "closed"] as const;
+export const PUSHES = ["ping", "probe", "delta", "desk", "notice", "feed", "open", "closed"] as const;
 
 export type Status = "pending" | "queued" | "processing" | "completed" | "failed" | "cancelled";
 
@@ -105,7 +105,11 @@ export interface Panels {
 }
 export interface Desk {
   config: Config; draft: string; topic_id: string | null; selection: string[]; panels: Panels;
+  /** Names of settings that the last change of model did not keep, and a sentence about it. */
+  dropped: string[]; remark: string;
 }
+/** Python asks for it: `refresh()`, `load_more()`. */
+export interface FeedPush { action: "refresh" | "more" }
 export interface DeskPush { rev: number; desk: Desk; from_client: string | null; from_n: number | null }
 
 export interface Hello {
