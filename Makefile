@@ -8,10 +8,12 @@ ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+FRONTEND := $(BIN)/python workbench/frontend/hatch_build.py
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install lab app test test-faults browser lint format bench requirements lock clean
+.PHONY: help install frontend lab app test test-faults browser lint format screenshots bench \
+  requirements lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,23 +21,28 @@ help: ## this list
 
 install: $(STAMP) ## .venv with everything from the lock file, and this checkout in it
 
-$(STAMP): requirements.lock pyproject.toml
+$(STAMP): requirements.lock requirements-node.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("image-workbench needs Python 3.11 or newer, and $(PYTHON) is " + sys.version.split()[0] + "; name another one: make PYTHON=python3.12 …")'
 	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements.lock
+	$(FRONTEND) --has-node || $(BIN)/python -m pip install --quiet --require-hashes --requirement requirements-node.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-lab: $(STAMP) ## open JupyterLab on a notebook that generates images at once
+frontend: $(STAMP) ## build the widgets' JavaScript if its sources changed
+	@$(FRONTEND)
+
+lab: frontend ## open JupyterLab on a notebook that generates images at once
 	$(BIN)/jupyter-workbench lab $(ARGS)
 
-app: $(STAMP) ## serve the notebook as a page with Voilà
+app: frontend ## serve the notebook as a page with Voilà
 	$(BIN)/jupyter-workbench app $(ARGS)
 
-test: lint browser ## lint and every test but the fault matrix (at most 12 minutes on two cores)
+test: lint frontend browser ## lint and every test but the fault matrix (at most 12 minutes on two cores)
+	@$(FRONTEND) test
 	$(BIN)/python -m pytest tests --ignore=tests/faults -n $(WORKERS) --dist loadgroup $(ARGS)
 
-test-faults: $(STAMP) ## kills, full disks, soaks (at most 15 minutes on two cores)
+test-faults: frontend ## kills, full disks, soaks (at most 15 minutes on two cores)
 	@if ls tests/faults/test_*.py >/dev/null 2>&1; then \
 	  set -x; $(BIN)/python -m pytest tests/faults -n $(WORKERS) --dist loadgroup $(ARGS); \
 	else echo 'tests/faults has no tests yet.'; fi
@@ -43,23 +50,27 @@ test-faults: $(STAMP) ## kills, full disks, soaks (at most 15 minutes on two cor
 browser: $(STAMP)
 	$(BIN)/python tests/browser/ensure_browser.py
 
-lint: $(STAMP) ## ruff, its formatter, mypy
+lint: $(STAMP) ## ruff, its formatter, mypy; tsc and eslint
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy --strict -p workbench
+	@$(FRONTEND) check lint
 
 format: $(STAMP) ## let ruff put the code in shape
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: $(STAMP) ## the benchmarks; ARGS="PF-8" for some of them
+screenshots: frontend browser ## every state of the widgets in a real JupyterLab, for people to look at
+	$(BIN)/python tests/browser/screenshots.py $(ARGS)
+
+bench: frontend ## the benchmarks; ARGS="PF-8" for some of them
 	$(BIN)/python -m benchmarks $(ARGS)
 
 requirements: $(STAMP) ## make tests/requirements.md anew from the marks of the tests
 	$(BIN)/python -m pytest --collect-only -q --requirements-table tests/requirements.md tests >/dev/null
 	@sed -n 4p tests/requirements.md
 
-lock: ## make requirements.lock anew; ARGS=--upgrade for the newest versions
+lock: ## make requirements.lock (and -node.lock) anew; ARGS=--upgrade for the newest versions
 	$(PYTHON) -m venv build/lock
 	build/lock/bin/pip install --quiet uv
 	build/lock/bin/uv pip compile pyproject.toml --quiet $(ARGS) \
@@ -67,6 +78,10 @@ lock: ## make requirements.lock anew; ARGS=--upgrade for the newest versions
 	  --extra test --extra postgres --extra comfyui \
 	  --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
 	  --output-file requirements.lock
+	build/lock/bin/uv pip compile --group node --quiet $(ARGS) \
+	  --universal --python-version 3.11 --generate-hashes \
+	  --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
+	  --output-file requirements-node.lock
 
 clean: ## remove builds and caches (the environment stays: rm -r .venv)
 	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis htmlcov .coverage .coverage.*

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,96 +16,33 @@ import pytest
 from playwright.sync_api import Page, sync_playwright
 
 from tests.browser.ensure_browser import NoBrowserError, find_browser
+from tests.browser.servers import JupyterServer
 
 REPOSITORY = Path(__file__).parents[2]
 ARTIFACTS = REPOSITORY / "tests" / "artifacts"
-NOTEBOOK = "01_python_api.ipynb"
-TOKEN = "a-token-of-this-test"
+NOTEBOOK = "00_quickstart.ipynb"
+TOUR = "01_python_api.ipynb"
 
 pytestmark = pytest.mark.timeout(240)
 
 
-@dataclass
-class Lab:
-    """A server that our command started, in a folder of its own."""
-
-    process: subprocess.Popen[bytes]
-    folder: Path
-    port: int
-    log: Path
-
-    def url(self, path: str) -> str:
-        return f"http://127.0.0.1:{self.port}/{path}"
-
-    def get(self, path: str) -> Any:
-        request = urllib.request.Request(
-            self.url(path), headers={"Authorization": f"token {TOKEN}"}
-        )
-        with urllib.request.urlopen(request, timeout=20) as reply:
-            return json.load(reply)
-
-    def wait_until_up(self) -> None:
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline and self.process.poll() is None:
-            try:
-                self.get("api/status")
-                return
-            except (urllib.error.URLError, ConnectionError, TimeoutError):
-                time.sleep(0.2)
-        pytest.fail(f"the server did not start:\n{self.log.read_text()[-3000:]}")
-
-    def interrupt(self) -> int:
-        self.process.send_signal(signal.SIGINT)
-        return self.process.wait(timeout=30)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture
-def lab(tmp_path: Path) -> Iterator[Lab]:
-    """`jupyter-workbench lab` in an empty folder, with an empty home."""
-    folder = tmp_path / "project"
-    home = tmp_path / "home"
-    folder.mkdir()
-    home.mkdir()
-    command = Path(sys.executable).with_name("jupyter-workbench")
-    port = free_port()
-    log = tmp_path / "server.log"
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            [str(command), "lab", "--no-browser", "--port", str(port)],
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, "HOME": str(home), "JUPYTER_TOKEN": TOKEN},
-        )
-    lab = Lab(process, folder, port, log)
-    try:
-        lab.wait_until_up()
-        yield lab
-    finally:
-        if process.poll() is None:
-            process.terminate()
-            try:
-                process.wait(timeout=20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+def lab(tmp_path: Path) -> Iterator[JupyterServer]:
+    """`jupyter-workbench lab` as a person calls it, in an empty folder, with an empty home."""
+    server = JupyterServer(tmp_path / "project", tmp_path / "home", extra=())
+    server.start()
+    yield server
+    server.stop()
 
 
 @pytest.mark.req("APP-1", "APP-2")
-def test_lab_serves_the_notebook_and_one_interrupt_ends_it_cleanly(lab: Lab) -> None:
+def test_lab_serves_the_notebook_and_one_interrupt_ends_it_cleanly(lab: JupyterServer) -> None:
     listing = lab.get("api/contents")
-    assert [item["name"] for item in listing["content"]] == [NOTEBOOK]
+    assert sorted(item["name"] for item in listing["content"]) == [NOTEBOOK, TOUR]
     assert lab.get(f"api/contents/{NOTEBOOK}?content=0")["type"] == "notebook"
-    assert f"/lab/tree/{NOTEBOOK}" in lab.log.read_text()
+    assert f"/lab/tree/{NOTEBOOK}" in lab.said()
     assert lab.interrupt() == 0
-    said = lab.log.read_text()
+    said = lab.said()
     assert "Traceback" not in said
     assert "PromptWebsocketConnection" not in said  # no complaint about our setting
     with socket.socket() as probe:
@@ -118,7 +50,7 @@ def test_lab_serves_the_notebook_and_one_interrupt_ends_it_cleanly(lab: Lab) -> 
 
 
 @pytest.mark.req("APP-1")
-def test_a_port_that_is_taken_is_an_error_and_not_another_port(lab: Lab) -> None:
+def test_a_port_that_is_taken_is_an_error_and_not_another_port(lab: JupyterServer) -> None:
     command = Path(sys.executable).with_name("jupyter-workbench")
     done = subprocess.run(
         [str(command), "lab", "--no-browser", "--port", str(lab.port)],
@@ -134,7 +66,7 @@ def test_a_port_that_is_taken_is_an_error_and_not_another_port(lab: Lab) -> None
 
 
 @pytest.mark.req("APP-1", "LAY-10")
-def test_every_cell_of_the_tour_runs_in_a_real_jupyterlab(lab: Lab) -> None:
+def test_every_cell_of_the_tour_runs_in_a_real_jupyterlab(lab: JupyterServer) -> None:
     try:
         browser_here = find_browser()
     except NoBrowserError as error:
@@ -143,8 +75,8 @@ def test_every_cell_of_the_tour_runs_in_a_real_jupyterlab(lab: Lab) -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(**browser_here.launch_options)
         page = browser.new_page(viewport={"width": 1280, "height": 900})
-        page.goto(lab.url(f"lab/tree/{NOTEBOOK}?token={TOKEN}"))
-        run_all(page, lab.folder / NOTEBOOK)
+        page.goto(lab.url(f"lab/tree/{TOUR}"))
+        run_all(page, lab.folder / TOUR)
         page.screenshot(path=ARTIFACTS / "lab-tour-end.png")
         outputs = page.locator(".jp-OutputArea-output img[src^='data:image/webp']")
         page.locator(".jp-Cell").nth(6).scroll_into_view_if_needed()
@@ -152,7 +84,7 @@ def test_every_cell_of_the_tour_runs_in_a_real_jupyterlab(lab: Lab) -> None:
         assert outputs.first.evaluate("image => image.naturalWidth") > 0
         page.screenshot(path=ARTIFACTS / "lab-tour.png")
         browser.close()
-    done = nbformat.read(lab.folder / NOTEBOOK, as_version=4)
+    done = nbformat.read(lab.folder / TOUR, as_version=4)
     assert failures_of(done.cells) == []
     text = json.dumps(done)
     assert text.count("data:image/webp;base64,") >= 20
