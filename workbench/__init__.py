@@ -38,6 +38,13 @@ if TYPE_CHECKING:
         WorkspaceDamaged,
         WrongThread,
     )
+    from workbench.widgets.config_panel import ConfigPanel
+    from workbench.widgets.generation_feed import GenerationFeed
+    from workbench.widgets.lightbox import Lightbox
+    from workbench.widgets.prompt_box import PromptBox
+    from workbench.widgets.token_balance import TokenBalance
+    from workbench.widgets.topics_sidebar import TopicsSidebar
+    from workbench.widgets.workbench import Workbench
     from workbench.workspace.asset import Asset
     from workbench.workspace.batch import Batch
     from workbench.workspace.generation import Generation
@@ -56,21 +63,28 @@ __all__ = [
     "Asset",
     "Batch",
     "BudgetExceeded",
+    "ConfigPanel",
     "ConfigurationError",
     "DiskFull",
     "EngineClosed",
     "Generation",
+    "GenerationFeed",
     "ImageRejected",
     "InsufficientBalance",
     "InvalidRequest",
+    "Lightbox",
     "NotAllowed",
     "NotFound",
     "Project",
+    "PromptBox",
     "ProviderError",
     "SchemaTooNew",
     "Status",
     "StoreError",
+    "TokenBalance",
     "Topic",
+    "TopicsSidebar",
+    "Workbench",
     "WorkbenchError",
     "Workspace",
     "WorkspaceBusy",
@@ -110,6 +124,13 @@ _LAZY = {
     "Status": "workbench.domain.status",
     "Topic": "workbench.workspace.topic",
     "Workspace": "workbench.workspace.workspace",
+    "ConfigPanel": "workbench.widgets.config_panel",
+    "GenerationFeed": "workbench.widgets.generation_feed",
+    "Lightbox": "workbench.widgets.lightbox",
+    "PromptBox": "workbench.widgets.prompt_box",
+    "TokenBalance": "workbench.widgets.token_balance",
+    "TopicsSidebar": "workbench.widgets.topics_sidebar",
+    "Workbench": "workbench.widgets.workbench",
     "assets_with_active_generations": "workbench.workspace.statuses",
     "assets_with_failed_generations": "workbench.workspace.statuses",
     "generation_status_display": "workbench.domain.status",

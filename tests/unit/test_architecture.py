@@ -102,6 +102,7 @@ LIMITED = {
     "transformers": Limited(("providers/",)),
     "accelerate": Limited(("providers/",)),
     "hatchling": Limited(("frontend/",)),
+    "playwright": Limited(("frontend/dev/",)),  # takes screenshots of the development page
 }
 # Other libraries that product code may use, if they are there.
 OPTIONAL = {

@@ -221,16 +221,20 @@ def test_the_worker_tells_each_state_of_the_queue_once(
 
 def test_the_shipped_notebook_is_copied_once_and_never_overwritten(workspace_home: Path) -> None:
     copy = lab.find_notebook(None, workspace_home)
-    assert copy == workspace_home / "01_python_api.ipynb"
+    assert copy == workspace_home / "00_quickstart.ipynb"
     assert copy.read_bytes() == (lab.shipped_notebooks() / copy.name).read_bytes()
+    others = [path.name for path in lab.shipped_notebooks().glob("*.ipynb")]
+    assert sorted(path.name for path in workspace_home.glob("*.ipynb")) == sorted(others)
+    (workspace_home / "01_python_api.ipynb").unlink()
     copy.write_text("my own work", encoding="utf-8")
     assert lab.find_notebook(None, workspace_home).read_text(encoding="utf-8") == "my own work"
+    assert not (workspace_home / "01_python_api.ipynb").exists()  # put away by a person
 
 
 def test_in_a_checkout_the_notebook_is_opened_where_it_lies() -> None:
     notebook = lab.find_notebook(None, REPOSITORY)
-    assert notebook == REPOSITORY / "notebooks" / "01_python_api.ipynb"
-    assert not (REPOSITORY / "01_python_api.ipynb").exists()
+    assert notebook == REPOSITORY / "notebooks" / "00_quickstart.ipynb"
+    assert not (REPOSITORY / "00_quickstart.ipynb").exists()
 
 
 def test_lab_serves_the_current_folder_or_that_of_a_notebook_elsewhere(
@@ -248,6 +252,14 @@ def test_lab_serves_the_current_folder_or_that_of_a_notebook_elsewhere(
     command = lab.lab_command(outside, port=None, browser=True, extra=[])
     assert f"--ServerApp.root_dir={outside.parent}" in command
     assert "--no-browser" not in command
+
+
+def test_our_defaults_for_jupyterlab_come_after_those_of_people() -> None:
+    alone = lab.config_path(None)
+    assert lab.config_path("mine") == f"mine{os.pathsep}{alone}"
+    file = Path(alone) / "labconfig" / "default_setting_overrides.json"
+    settings = json.loads(file.read_text(encoding="utf-8"))
+    assert settings["@jupyterlab/apputils-extension:notification"] == {"fetchNews": "false"}
 
 
 def test_a_gateway_keeps_its_own_kernel_connection(

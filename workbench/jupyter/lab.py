@@ -14,8 +14,11 @@ from urllib.parse import quote
 from workbench.errors import InvalidRequest
 from workbench.workspace.location import resolve
 
-DEFAULT_NOTEBOOK = "01_python_api.ipynb"
+DEFAULT_NOTEBOOK = "00_quickstart.ipynb"
 _CONNECTION = "workbench.jupyter.websocket.PromptWebsocketConnection"
+# Defaults of JupyterLab's own settings: no question about news over the first picture. Whatever
+# people set themselves comes first.
+_DEFAULTS = Path(__file__).resolve().parent / "config"
 _EPILOG = """\
 examples:
   jupyter workbench lab
@@ -42,8 +45,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--notebook",
         type=Path,
         metavar="PATH",
-        help="notebook to open (default: the tour of the Python API, copied into this folder "
-        "if it is not there yet)",
+        help="notebook to open (default: the quick start, copied with the other notebooks into "
+        "this folder if it is not there yet)",
     )
     parser.add_argument(
         "--workspace",
@@ -72,6 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
     )
     if arguments.workspace is not None:
         os.environ["WORKBENCH_HOME"] = str(resolve(arguments.workspace))
+    os.environ["JUPYTER_CONFIG_PATH"] = config_path(os.environ.get("JUPYTER_CONFIG_PATH"))
     if hasattr(os, "execv") and os.name == "posix":
         sys.stdout.flush()
         sys.stderr.flush()
@@ -80,10 +84,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def find_notebook(given: Path | None, here: Path) -> Path:
-    """Return the notebook to open; without `given` the shipped tour, copied to `here` if absent.
+    """Return the notebook to open; without `given` the quick start, copied to `here` if absent.
 
-    A copy that is there already is never overwritten: it may hold somebody's work. In a checkout
-    of this project the tour is opened where it lies.
+    The other notebooks come with it. A copy that is there already is never overwritten: it may
+    hold somebody's work. In a checkout of this project it is opened where it lies.
 
     Raises
     ------
@@ -100,10 +104,11 @@ def find_notebook(given: Path | None, here: Path) -> Path:
     shipped = shipped_notebooks() / DEFAULT_NOTEBOOK
     if shipped.parent.parent == here.resolve():
         return shipped
-    copy = here / DEFAULT_NOTEBOOK
-    if not copy.exists():
-        shutil.copyfile(shipped, copy)
-    return copy
+    first_time = not (here / DEFAULT_NOTEBOOK).exists()
+    for notebook in shipped.parent.glob("*.ipynb") if first_time else ():
+        if not (here / notebook.name).exists():
+            shutil.copyfile(notebook, here / notebook.name)
+    return here / DEFAULT_NOTEBOOK
 
 
 def shipped_notebooks() -> Path:
@@ -144,6 +149,11 @@ def lab_command(
         sys.stderr.write("Running as root: whatever notebooks do, they do as root.\n")
         command.append("--allow-root")
     return [*command, *extra]
+
+
+def config_path(given: str | None) -> str:
+    """Return Jupyter's search path for configuration with our defaults after what is `given`."""
+    return os.pathsep.join([given, str(_DEFAULTS)] if given else [str(_DEFAULTS)])
 
 
 def _uses_gateway(extra: Sequence[str]) -> bool:
