@@ -1,0 +1,167 @@
+/** What can be done with images and batches; the feed and the lightbox share it. Errors become
+ *  toasts here, so that no caller can forget them. */
+
+import { download } from "../files";
+import type { BatchRow, GenerationRow } from "../protocol";
+import type { Store } from "../store";
+import { feedText } from "../texts_feed";
+import { copyText } from "./clipboard";
+import { changesText, type Reuse, reuseSeed, reuseSettings } from "./reuse";
+import { hasMore } from "./words";
+
+/** A sentence for what went wrong; unknown things keep their own words. */
+export function reasonOf(error: unknown): string {
+  return error instanceof Error && error.message ? error.message : String(error);
+}
+
+/** Runs an action; what it throws is shown. True if it went well. */
+export async function attempt(store: Store, action: () => Promise<unknown>): Promise<boolean> {
+  try {
+    await action();
+    return true;
+  } catch (error) {
+    store.toast(reasonOf(error), "error");
+    return false;
+  }
+}
+
+export function judge(
+  store: Store,
+  row: GenerationRow,
+  values: { rating?: number; favourite?: boolean },
+): Promise<boolean> {
+  return attempt(store, () => store.call("judge", { generation_id: row.id, ...values }));
+}
+
+export function toggleFavourite(store: Store, row: GenerationRow): Promise<boolean> {
+  return judge(store, row, { favourite: !row.favourite });
+}
+
+/** The same number again takes the rating away. */
+export function rate(store: Store, row: GenerationRow, rating: number): Promise<boolean> {
+  return judge(store, row, { rating: rating === row.rating ? 0 : rating });
+}
+
+export function retry(store: Store, row: GenerationRow): Promise<boolean> {
+  return attempt(store, () => store.call("retry", { generation_id: row.id }));
+}
+
+export async function retryFailed(store: Store, batchId: string): Promise<void> {
+  await attempt(store, () => store.call("retry_failed", { batch_id: batchId }));
+}
+
+export function cancel(store: Store, row: GenerationRow): Promise<boolean> {
+  return attempt(store, () => store.call("cancel", { generation_ids: [row.id] }));
+}
+
+export function cancelBatch(store: Store, batchId: string): Promise<boolean> {
+  return attempt(store, () => store.call("cancel", { batch_id: batchId }));
+}
+
+export function runNext(store: Store, row: GenerationRow): Promise<boolean> {
+  return attempt(store, () => store.call("run_next", { generation_id: row.id }));
+}
+
+export function resolve(
+  store: Store,
+  row: GenerationRow,
+  outcome: "charged" | "not_charged" | "retry",
+): Promise<boolean> {
+  return attempt(store, () => store.call("resolve", { generation_id: row.id, outcome }));
+}
+
+export function remove(
+  store: Store,
+  entity: "generation" | "batch",
+  id: string,
+): Promise<boolean> {
+  return attempt(store, async () => {
+    await store.call("delete", { entity, id });
+    const text = feedText(entity === "batch" ? "act.deleted_batch" : "act.deleted");
+    store.undoable(text, () => store.call("restore", { entity, id }).then(() => undefined));
+  });
+}
+
+export function setCover(store: Store, row: GenerationRow): Promise<boolean> {
+  return attempt(store, async () => {
+    await store.call("topic.update", { id: row.topic_id, cover_generation_id: row.id });
+    store.toast(feedText("act.cover"));
+  });
+}
+
+/** The whole prompt of a batch; rows carry only its beginning. */
+export async function wholePrompt(store: Store, batch: BatchRow): Promise<string> {
+  if (!hasMore(batch)) return batch.prompt;
+  return (await store.call<{ prompt: string }>("batch", { id: batch.id })).prompt;
+}
+
+async function copied(
+  store: Store,
+  text: Promise<string>,
+  done: "act.copied_prompt" | "act.copied_python",
+  near: HTMLElement | null,
+): Promise<void> {
+  const well = await copyText(await text, near);
+  store.toast(feedText(well ? done : "act.copy_failed"), well ? "info" : "error");
+}
+
+export function copyPrompt(store: Store, batch: BatchRow, near: HTMLElement | null): void {
+  void attempt(store, () => copied(store, wholePrompt(store, batch), "act.copied_prompt", near));
+}
+
+export function copyPython(store: Store, batchId: string, near: HTMLElement | null): void {
+  const text = store.call<{ text: string }>("python", { batch_id: batchId });
+  const whole = text.then((answer) => answer.text);
+  void attempt(store, () => copied(store, whole, "act.copied_python", near));
+}
+
+export function downloadOriginal(store: Store, row: GenerationRow): Promise<boolean> {
+  return attempt(store, () => download(store, "original", row.id));
+}
+
+export function downloadZip(store: Store, batchId: string): Promise<boolean> {
+  return attempt(store, () => download(store, "zip", batchId));
+}
+
+// -- settings ---------------------------------------------------------------------------------
+
+const deskNow = (store: Store): { config: typeof store.desk.config.value; draft: string } => ({
+  config: store.desk.config.peek(),
+  draft: store.desk.draft.peek(),
+});
+
+/** What reusing would change, for menus; with the prompt as far as the row carries it. */
+export function previewReuse(store: Store, batch: BatchRow): Reuse {
+  return reuseSettings(batch, batch.prompt, deskNow(store), store.models.peek());
+}
+
+export function previewSeed(store: Store, row: GenerationRow): Reuse {
+  return reuseSeed(row, deskNow(store));
+}
+
+function apply(store: Store, reuse: Reuse): void {
+  if (reuse.refused !== undefined || reuse.changes.length === 0) {
+    store.toast(changesText(reuse));
+    return;
+  }
+  const before = deskNow(store);
+  store.desk.set(reuse.config);
+  if (reuse.draft !== undefined) store.desk.setDraft(reuse.draft);
+  store.undoable(feedText("reuse.done", { changes: changesText(reuse) }), () => {
+    store.desk.set(before.config);
+    if (reuse.draft !== undefined) store.desk.setDraft(before.draft);
+    return Promise.resolve();
+  });
+}
+
+export function applySettings(store: Store, batch: BatchRow): Promise<boolean> {
+  return attempt(store, async () => {
+    const draftIsEmpty = store.desk.draft.peek().trim() === "";
+    const prompt = draftIsEmpty ? await wholePrompt(store, batch) : batch.prompt;
+    apply(store, reuseSettings(batch, prompt, deskNow(store), store.models.peek()));
+  });
+}
+
+export function applySeed(store: Store, row: GenerationRow): void {
+  apply(store, reuseSeed(row, deskNow(store)));
+}

@@ -1,0 +1,271 @@
+/** The lightbox: one picture over the whole page, its neighbours a key away. */
+
+import { useSignalEffect } from "@preact/signals";
+import type { TargetedKeyboardEvent } from "preact";
+import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
+
+import { fullImage } from "../pictures";
+import type { GenerationRow } from "../protocol";
+import type { Store } from "../store";
+import { feedText } from "../texts_feed";
+import { Icon } from "../ui/icons";
+import { tip } from "../ui/tooltip";
+import { Notices } from "./notices";
+import { attempt, downloadOriginal, remove } from "./actions";
+import { Filmstrip } from "./filmstrip";
+import { FullPictures } from "./full_pictures";
+import { Side, useDetails } from "./lightbox_side";
+import { Stage, type StageHandle } from "./stage";
+import { Walk } from "./walk";
+import { clamped } from "./words";
+
+interface LightboxProps {
+  store: Store;
+  /** Is there a configuration that settings can be reused in? */
+  canReuse?: boolean;
+}
+
+/** Mount once per root; it shows itself while `store.lightbox` names a generation. */
+export function LightboxDialog({ store, canReuse = true }: LightboxProps) {
+  const id = store.lightbox.value;
+  return id === null ? null : <Open store={store} first={id} canReuse={canReuse} />;
+}
+
+function Open({ store, first, canReuse }: { store: Store; first: string; canReuse: boolean }) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  const close = (): void => {
+    store.lightbox.value = null;
+  };
+  const walk = useMemo(() => {
+    const made = new Walk(store, close);
+    made.open(first);
+    return made;
+  }, [store]);
+  const pictures = useMemo(
+    () => new FullPictures((id, signal) => fullImage(store, id, signal)),
+    [store],
+  );
+  useEffect(
+    () => () => {
+      walk.dispose();
+      pictures.dispose();
+    },
+    [walk, pictures],
+  );
+
+  // Over the whole page, from any cell; what had the focus gets it back from the browser.
+  useLayoutEffect(() => {
+    const element = dialog.current;
+    if (element === null) return undefined;
+    if (!element.open) element.showModal();
+    return () => element.close();
+  }, []);
+
+  // The picture in view is known outside too: the feed gives its card the focus afterwards, and
+  // Python may ask for another one.
+  useSignalEffect(() => {
+    const asked = store.lightbox.value;
+    if (asked !== null && asked !== walk.current.peek()) walk.open(asked);
+  });
+  useSignalEffect(() => {
+    const current = walk.current.value;
+    if (current === null) return;
+    if (store.lightbox.peek() !== null) store.lightbox.value = current;
+    const ahead = walk.direction === "next" ? "next" : "previous";
+    const behind = ahead === "next" ? "previous" : "next";
+    const wanted = [current, walk.neighbour(ahead), walk.neighbour(behind), walk.neighbour(ahead, 2)];
+    pictures.want(wanted.filter((one): one is string => one !== undefined));
+  });
+
+  const current = walk.current.value;
+  if (current === null) return null;
+  return (
+    <dialog
+      ref={dialog}
+      class="wbx-lightbox"
+      data-testid="lightbox"
+      data-id={current}
+      aria-label={feedText("box.label")}
+      aria-modal="true"
+      onCancel={(event) => {
+        event.preventDefault();
+        close();
+      }}
+    >
+      <Viewer
+        store={store}
+        walk={walk}
+        pictures={pictures}
+        id={current}
+        canReuse={canReuse}
+        close={close}
+      />
+      <Notices store={store} />
+    </dialog>
+  );
+}
+
+interface ViewerProps {
+  store: Store;
+  walk: Walk;
+  pictures: FullPictures;
+  id: string;
+  canReuse: boolean;
+  close(): void;
+}
+
+function Viewer({ store, walk, pictures, id, canReuse, close }: ViewerProps) {
+  const stage = useRef<StageHandle | null>(null);
+  const { details, failed } = useDetails(store, id, walk);
+  const row = walk.row(id) ?? details?.row;
+  if (row === undefined) {
+    return (
+      <div class="wbx-box" tabIndex={-1} autofocus>
+        <div class="wbx-box-empty" role={failed ? "alert" : "status"}>
+          <p>{failed ? feedText("box.failed", { reason: failed }) : feedText("box.loading")}</p>
+          <button type="button" class="wbx-small" onClick={close}>
+            {feedText("box.close")}
+          </button>
+        </div>
+      </div>
+    );
+  }
+  const batch = store.batch(row.batch_id).value ?? details?.batch;
+  const alt = clamped(details?.prompt ?? batch?.prompt ?? "") || feedText("batch.no_prompt");
+
+  const judge = async (values: { rating?: number; favourite?: boolean }): Promise<void> => {
+    await attempt(store, async () => {
+      const args = { generation_id: row.id, ...values };
+      walk.learn((await store.call<{ row: GenerationRow }>("judge", args)).row);
+    });
+  };
+  const rateIt = (rating: number): void => {
+    void judge({ rating: rating === row.rating ? 0 : rating });
+  };
+  const removeIt = async (): Promise<void> => {
+    if (await remove(store, "generation", row.id)) walk.forget([row.id]);
+  };
+  const key = (event: TargetedKeyboardEvent<HTMLDivElement>): void => {
+    if (onKey(event)) event.preventDefault();
+  };
+  const onKey = (event: KeyboardEvent): boolean => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return false;
+    const zoomed = !(stage.current?.isFitted() ?? true);
+    switch (event.key) {
+      case "ArrowRight":
+        void walk.step("next");
+        return true;
+      case "ArrowLeft":
+        void walk.step("previous");
+        return true;
+      case "Home":
+        walk.edge("previous");
+        return true;
+      case "End":
+        walk.edge("next");
+        return true;
+      case "+":
+      case "=":
+        stage.current?.zoomBy(1.5);
+        return true;
+      case "-":
+        stage.current?.zoomBy(1 / 1.5);
+        return true;
+      case "0":
+        // Zoomed in it fits the picture again; fitted, it takes the rating away.
+        if (zoomed) stage.current?.fit();
+        else if (row.rating > 0) void judge({ rating: 0 });
+        return true;
+      case "f":
+      case "F":
+        void judge({ favourite: !row.favourite });
+        return true;
+      case "d":
+      case "D":
+        void downloadOriginal(store, row);
+        return true;
+      case "Delete":
+        if (row.mine) void removeIt();
+        return true;
+      default:
+        if (!/^[1-5]$/.test(event.key)) return false;
+        rateIt(Number(event.key));
+        return true;
+    }
+  };
+  return (
+    <div class="wbx-box" onKeyDown={key}>
+      <div class="wbx-box-main">
+        <Stage
+          store={store}
+          row={row}
+          pictures={pictures}
+          alt={alt}
+          handle={stage}
+          turn={(direction) => void walk.step(direction)}
+          canTurn={(direction) => walk.has(direction)}
+        />
+        <Turn walk={walk} direction="previous" />
+        <Turn walk={walk} direction="next" />
+        <div class="wbx-zoom-tools">
+          <ZoomTool label={feedText("box.zoom_out")} icon="minus" act={() => stage.current?.zoomBy(1 / 1.5)} hint="−" />
+          <ZoomTool label={feedText("box.fit")} icon="fit" act={() => stage.current?.fit()} hint="0" />
+          <ZoomTool label={feedText("box.zoom_in")} icon="plus" act={() => stage.current?.zoomBy(1.5)} hint="+" />
+        </div>
+        <Filmstrip store={store} walk={walk} />
+        <div class="wbx-hidden" role="status" aria-live="polite">
+          {`${alt}. ${walk.place.value + 1}`}
+        </div>
+        {walk.error.value === "" ? null : (
+          <p class="wbx-box-note" role="alert">
+            {walk.error.value}
+          </p>
+        )}
+      </div>
+      <Side
+        store={store}
+        row={row}
+        details={details}
+        failed={failed}
+        canReuse={canReuse}
+        onRate={rateIt}
+        onFavourite={() => void judge({ favourite: !row.favourite })}
+        onDelete={() => void removeIt()}
+        onClose={close}
+      />
+    </div>
+  );
+}
+
+function Turn({ walk, direction }: { walk: Walk; direction: "next" | "previous" }) {
+  const label = feedText(direction === "next" ? "box.next" : "box.previous");
+  return (
+    <button
+      type="button"
+      class="wbx-turn"
+      data-direction={direction}
+      data-testid={direction}
+      aria-label={label}
+      {...tip(label, direction === "next" ? "→" : "←")}
+      disabled={!walk.has(direction)}
+      onClick={() => void walk.step(direction)}
+    >
+      <Icon name={direction === "next" ? "chevron-right" : "chevron-left"} />
+    </button>
+  );
+}
+
+interface ZoomToolProps {
+  label: string;
+  icon: "minus" | "plus" | "fit";
+  hint: string;
+  act(): void;
+}
+
+function ZoomTool({ label, icon, hint, act }: ZoomToolProps) {
+  return (
+    <button type="button" class="wbx-tool" aria-label={label} {...tip(label, hint)} onClick={act}>
+      <Icon name={icon} />
+    </button>
+  );
+}

@@ -1,0 +1,118 @@
+/** Taking the settings of an earlier image or batch over into the configuration: what will change
+ *  is said before, and one step undoes it. */
+
+import type { BatchRow, Config, GenerationRow, ModelInfo } from "../protocol";
+import { feedText } from "../texts_feed";
+import { clamped, size } from "./words";
+
+export interface Change {
+  name: string;
+  from: string;
+  to: string;
+}
+
+export interface Reuse {
+  config: Partial<Config>;
+  /** The new draft; undefined leaves the prompt box alone. */
+  draft?: string;
+  changes: Change[];
+  /** Why it cannot be done; the changes are empty then. */
+  refused?: string;
+}
+
+export interface Desk {
+  config: Config;
+  draft: string;
+}
+
+function shown(value: unknown): string {
+  if (value === null || value === undefined || value === "") return "–";
+  if (typeof value === "number") return String(Math.round(value * 1000) / 1000);
+  return clamped(typeof value === "string" ? value : JSON.stringify(value), 24);
+}
+
+const same = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);
+
+/** Model, size, count, negative prompt and parameters of a batch; its prompt too where the prompt
+ *  box is empty (what somebody is writing is never overwritten). A seed that was given for the
+ *  batch is part of its settings; a random one is not: "reuse seed" takes that. */
+export function reuseSettings(
+  batch: BatchRow,
+  prompt: string,
+  desk: Desk,
+  models: readonly ModelInfo[],
+): Reuse {
+  const model = models.find((candidate) => candidate.id === batch.model);
+  if (model === undefined) {
+    const name = batch.model ?? feedText("batch.imported");
+    return { config: {}, changes: [], refused: feedText("reuse.unavailable", { model: name }) };
+  }
+  const now = desk.config;
+  const config: Partial<Config> = {};
+  const changes: Change[] = [];
+  const change = (name: string, from: string, to: string): void => {
+    changes.push({ name, from, to });
+  };
+  if (now.model !== model.id) {
+    config.model = model.id;
+    const before = models.find((candidate) => candidate.id === now.model)?.title ?? now.model;
+    change(feedText("reuse.model"), before, model.title);
+  }
+  if (batch.width && batch.height && (now.width !== batch.width || now.height !== batch.height)) {
+    config.width = batch.width;
+    config.height = batch.height;
+    change(
+      feedText("reuse.size"),
+      size(now.width, now.height) || "–",
+      size(batch.width, batch.height),
+    );
+  }
+  const count = Math.min(batch.n, model.max_images);
+  if (count > 0 && now.n !== count) {
+    config.n = count;
+    change(feedText("reuse.images"), String(now.n), String(count));
+  }
+  if (model.seeds && now.seed !== batch.seed) {
+    config.seed = batch.seed;
+    const random = feedText("reuse.seed_random");
+    change(feedText("reuse.seed"), now.seed ?? random, batch.seed ?? random);
+  }
+  const negative = batch.negative_prompt ?? "";
+  if (model.negative_prompt && now.negative_prompt !== negative) {
+    config.negative_prompt = negative;
+    change(feedText("reuse.negative"), shown(now.negative_prompt), shown(negative));
+  }
+  const params: Record<string, unknown> = {};
+  const before = now.model === model.id ? now.params : {};
+  let other = now.model !== model.id;
+  for (const parameter of model.parameters) {
+    if (parameter.name === "width" || parameter.name === "height") continue;
+    const value = batch.params[parameter.name] ?? parameter.default;
+    params[parameter.name] = value;
+    const old = before[parameter.name] ?? parameter.default;
+    if (same(old, value)) continue;
+    other = true;
+    change(parameter.label || parameter.name, shown(old), shown(value));
+  }
+  if (other) config.params = params;
+  const result: Reuse = { config, changes };
+  if (desk.draft.trim() === "" && prompt !== "") {
+    result.draft = prompt;
+    change(feedText("reuse.prompt"), "–", clamped(prompt, 24));
+  }
+  return result;
+}
+
+export function reuseSeed(row: Pick<GenerationRow, "seed">, desk: Desk): Reuse {
+  const from = desk.config.seed ?? feedText("reuse.seed_random");
+  if (row.seed === null || desk.config.seed === row.seed) return { config: {}, changes: [] };
+  const changes = [{ name: feedText("reuse.seed"), from, to: row.seed }];
+  return { config: { seed: row.seed }, changes };
+}
+
+/** One line: "Steps 20 → 30, Size 512 × 512 → 768 × 768". */
+export function changesText(reuse: Reuse): string {
+  if (reuse.refused !== undefined) return reuse.refused;
+  if (reuse.changes.length === 0) return feedText("reuse.nothing");
+  return reuse.changes.map((change) => feedText("reuse.change", { ...change })).join(", ");
+}

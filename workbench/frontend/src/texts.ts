@@ -1,0 +1,246 @@
+/** The words of the interface, by key (those of feed and lightbox are in texts_feed.ts).
+ *
+ *  `{name}` is filled in; `{count|one|other}` chooses the form by the number.
+ */
+
+export const LANGUAGE = "en";
+
+export const TEXTS = {
+  close: "Close",
+  cancel: "Cancel",
+  undo: "Undo",
+  dismiss: "Dismiss",
+  save: "Save",
+  again: "Try again",
+  toasts: "Messages",
+  "menu.back": "Back",
+
+  // -- the link to the kernel
+  "live.live": "Live",
+  "live.connecting": "Connecting",
+  "live.offline": "Offline",
+  "live.dead": "Stopped",
+  "live.live_tip": "Live: changes arrive as they happen",
+  "live.connecting_tip": "Connecting: catching up with what happened meanwhile",
+  "live.offline_tip": "Offline: what you see may be out of date",
+  "live.dead_tip": "The kernel of this widget has gone",
+  connection_lost: "The connection to the kernel is interrupted. Images go on being made; this page catches up by itself.",
+  browser_offline: "This computer is offline. Images go on being made; this page catches up when the network is back.",
+  kernel_restarting: "The kernel is restarting. Everything is stored; run this cell again when the kernel is ready.",
+  kernel_restarted: "The kernel was restarted. Nothing is lost: run this cell again to go on.",
+  kernel_dead: "The kernel has stopped. Nothing is lost: start a kernel and run this cell again to go on.",
+  widget_closed: "This widget was closed in Python. Run its cell again to open it.",
+  waiting_kernel: "Waiting for the kernel. It may be busy with another cell.",
+  failed_title: "The workbench could not start",
+  temporary: "The storage of this session is temporary: download what you want to keep.",
+
+  // -- header
+  "main.label": "Images",
+  "header.images": "{count|1 image|{count} images}",
+  "header.refresh": "Refresh",
+  "header.refreshed": "Up to date",
+  "header.pause": "Pause the queue",
+  "header.resume": "Resume the queue",
+  "header.shortcuts": "Keyboard shortcuts",
+  "header.settings": "Settings",
+  "header.topics": "Topics",
+  "header.more": "More",
+  "header.rename": "Rename topic",
+  "header.no_topic": "No topic",
+  "header.title_tip": "Double-click to rename",
+  "paused.text": "The queue is paused. What runs is finished; the rest waits.",
+  "paused.act": "Resume",
+
+  // -- token chip
+  "balance.label": "Balance: {amount}",
+  "balance.up": "Balance up by {amount}, now {balance}",
+  "balance.down": "Balance down by {amount}, now {balance}",
+  "balance.none": "no balance",
+  "amount.token": "{count|{text} token|{text} tokens}",
+  "amount.free": "free",
+
+  // -- configuration
+  "config.label": "Settings",
+  "config.model": "Model",
+  "config.no_models": "No model can be used here yet.",
+  "config.missing": "{name} is not available",
+  "config.missing_model": "not available here",
+  "config.size": "Size",
+  "config.ratio": "Aspect ratio",
+  "config.ratio_option": "{ratio}, {width} by {height}",
+  "config.width": "Width",
+  "config.height": "Height",
+  "config.lock": "Keep the aspect ratio",
+  "config.images": "Images",
+  "config.seed": "Seed",
+  "config.seed_random": "random for each",
+  "config.seed_dice": "Draw a seed",
+  "config.seed_clear": "Random for each image",
+  "config.seed_help": "Empty: a fresh random seed for every image. A seed s means s, s+1, … for the images of the batch.",
+  "config.advanced": "Advanced",
+  "config.dropped": "{model} does not take {names}: not kept.",
+  "config.reset": "Back to {value}",
+  "config.on": "on",
+  "config.off": "off",
+  "config.collapse": "Hide settings",
+  "config.expand": "Show settings",
+  "config.resize": "Width of the settings",
+  "config.other": "as before ({value})",
+
+  "field.number": "Enter a number.",
+  "field.whole": "Enter a whole number.",
+  "field.small": "The smallest is {limit}.",
+  "field.large": "The largest is {limit}.",
+  "field.step": "Must be a multiple of {step}: {low} or {high}.",
+  "field.seed": "A seed is a whole number from 0 to {limit}.",
+  "field.json": "This is no JSON yet.",
+  "field.long": "At most {limit} characters.",
+  "field.help": "About {name}",
+  "field.fix": "{name}: {problem}",
+
+  // -- prompt box
+  "prompt.label": "Prompt",
+  "prompt.placeholder": "Describe an image…",
+  "prompt.generate": "Generate",
+  "prompt.count": "{length} / {limit}",
+  "prompt.too_long": "{count|1 character too long|{count} characters too long}",
+  "prompt.negative": "Negative prompt",
+  "prompt.negative_placeholder": "What should not be in it…",
+  "prompt.negative_add": "Negative prompt: what should not be in the image",
+  "prompt.estimate_images": "{count|1 image|{count} images}",
+  "prompt.about": "about {time}",
+  "prompt.short_of": "balance {amount}",
+  "prompt.too_little": "The balance is not enough for this.",
+  "prompt.history": "Earlier prompt {index} of {count}",
+
+  // -- topics
+  "topics.title": "Topics",
+  "topics.new": "New topic",
+  "topics.list": "Topics, latest first",
+  "topics.untitled": "Untitled",
+  "topics.empty": "empty",
+  "topics.none_title": "No topics yet",
+  "topics.none_hint": "The first prompt makes one.",
+  "topics.actions": "Actions for {title}",
+  "topics.rename": "Rename",
+  "topics.name": "Name of the topic",
+  "topics.move": "Move to project",
+  "topics.delete": "Delete",
+  "topics.delete_title": "Delete “{title}”?",
+  "topics.delete_text": "{count|1 image goes|{count} images go} to the trash for 30 days.",
+  "topics.delete_none": "It has no images. It stays in the trash for 30 days.",
+  "topics.delete_active": "{count|1 image that is still being made is|{count} images that are still being made are} cancelled.",
+  "topics.deleted": "Topic “{title}” deleted",
+  "topics.moved": "Moved to {project}",
+  "topics.collapse": "Hide topics",
+  "topics.expand": "Show topics",
+  "topics.resize": "Width of the topics",
+  "topics.shared": "shared",
+  "projects.new": "New project",
+  "projects.new_item": "New project…",
+  "projects.name": "Name of the project",
+  "projects.create": "Create",
+  "projects.actions": "Actions for project {title}",
+  "projects.rename": "Rename project",
+  "projects.delete": "Delete project",
+  "projects.delete_title": "Delete project “{title}”?",
+  "projects.delete_text": "{count|Its topic goes|Its {count} topics go} to the trash for 30 days.",
+  "projects.delete_empty": "It has no topics.",
+  "projects.deleted": "Project “{title}” deleted",
+  "projects.keep_open": "Show or hide the topics of {title}",
+  "projects.add_topic": "New topic in {title}",
+
+  // -- shortcuts
+  "keys.title": "Keyboard shortcuts",
+  "keys.generate": "Generate",
+  "keys.history": "Earlier prompts (in an empty prompt box)",
+  "keys.cards": "Walk through the images",
+  "keys.open": "Open the image",
+  "keys.select": "Select the image",
+  "keys.favourite": "Favourite",
+  "keys.rate": "Rate",
+  "keys.delete": "Delete (can be undone)",
+  "keys.walk": "Next and previous image (viewer)",
+  "keys.zoom": "Zoom (viewer)",
+  "keys.download": "Download (viewer)",
+  "keys.rename": "Rename the topic (in the list)",
+  "keys.close": "Close whatever is open",
+  "keys.help": "This list",
+
+  // -- times
+  "time.now": "now",
+  "time.minutes": "{count} min",
+  "time.hours": "{count} h",
+  "time.yesterday": "yesterday",
+} as const;
+
+export type TextKey = keyof typeof TEXTS;
+
+const plurals = new Intl.PluralRules(LANGUAGE);
+const whole = new Intl.NumberFormat(LANGUAGE, { maximumFractionDigits: 2 });
+
+/** The text for a key. Without a number for `{count|…}` the last form is taken. */
+export function t(key: TextKey, values: Record<string, string | number> = {}): string {
+  return fill(TEXTS[key], values);
+}
+
+export function fill(text: string, values: Record<string, string | number>): string {
+  const shown = (name: string): string => {
+    const value = values[name];
+    return typeof value === "number" ? number(value) : (value ?? `{${name}}`);
+  };
+  return text
+    .replace(/\{(\w+)\|((?:[^{}]|\{\w+\})*)\}/g, (_, name: string, forms: string) => {
+      const [one = "", other = one] = forms.split("|");
+      return plurals.select(Number(values[name])) === "one" ? one : other;
+    })
+    .replace(/\{(\w+)\}/g, (_, name: string) => shown(name));
+}
+
+export function number(value: number): string {
+  return whole.format(value);
+}
+
+/** An amount of the ledger: "8 tokens", "$0.04". */
+export function amount(micro: number, unit: string): string {
+  const value = micro / 1_000_000;
+  if (unit === "USD") {
+    const digits = value !== 0 && Math.abs(value) < 0.1 ? 4 : 2;
+    const format = { style: "currency", currency: "USD", minimumFractionDigits: 2, maximumFractionDigits: digits } as const;
+    return new Intl.NumberFormat(LANGUAGE, format).format(value);
+  }
+  const text = number(value);
+  return unit === "token" ? t("amount.token", { count: Math.abs(value), text }) : `${text} ${unit}`;
+}
+
+/** "6 s", "3 min", "1 h 20 min": for estimates, so no more exact than those are. */
+export function roughly(seconds: number): string {
+  if (seconds < 1) return "1 s";
+  if (seconds < 90) return `${Math.round(seconds)} s`;
+  const minutes = Math.round(seconds / 60);
+  if (minutes < 60) return `${minutes} min`;
+  const rest = minutes % 60;
+  return rest ? `${Math.floor(minutes / 60)} h ${rest} min` : `${minutes / 60} h`;
+}
+
+/** "now", "4 min", "2 h", "yesterday", "Tue", "12 Nov", "12 Nov 2025": for lists, where room is short. */
+export function briefly(then: number, now: number): string {
+  const seconds = Math.max(0, (now - then) / 1000);
+  if (seconds < 60) return t("time.now");
+  if (seconds < 3600) return t("time.minutes", { count: Math.floor(seconds / 60) });
+  const day = (time: number): number => new Date(time).setHours(0, 0, 0, 0);
+  const days = Math.round((day(now) - day(then)) / 86_400_000);
+  if (days === 0 || seconds < 6 * 3600) return t("time.hours", { count: Math.floor(seconds / 3600) });
+  if (days === 1) return t("time.yesterday");
+  const shape: Intl.DateTimeFormatOptions =
+    days < 7
+      ? { weekday: "short" }
+      : new Date(then).getFullYear() === new Date(now).getFullYear()
+        ? { day: "numeric", month: "short" }
+        : { day: "numeric", month: "short", year: "numeric" };
+  return new Date(then).toLocaleDateString(`${LANGUAGE}-GB`, shape);
+}
+
+/** Whether the keys of this computer are Apple's. */
+export const APPLE = /Mac|iP(hone|ad|od)/.test(globalThis.navigator?.platform ?? "");
+export const SUBMIT_KEYS = APPLE ? "⌘ ⏎" : "Ctrl ⏎";

@@ -1,0 +1,25 @@
+/** A fault in the code of a widget shows a sentence in its place, not an empty cell. */
+
+import { Component, type ComponentChildren } from "preact";
+
+export class Boundary extends Component<{ children?: ComponentChildren }, { reason: string | null }> {
+  override state = { reason: null as string | null };
+
+  override componentDidCatch(error: unknown): void {
+    console.error("image-workbench: the widget could not be shown", error);
+    this.setState({ reason: error instanceof Error ? error.message : String(error) });
+  }
+
+  render() {
+    const { reason } = this.state;
+    if (reason === null) return this.props.children;
+    return (
+      <div class="wbx-broken" role="alert" data-testid="error">
+        <p>This widget could not be shown: {reason}</p>
+        <button type="button" onClick={() => this.setState({ reason: null })}>
+          Try again
+        </button>
+      </div>
+    );
+  }
+}

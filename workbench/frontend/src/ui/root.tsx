@@ -1,0 +1,55 @@
+/** The element that every widget lives in: theme, keys, tooltips, messages, link notes. */
+
+import { useSignal } from "@preact/signals";
+import type { ComponentChildren } from "preact";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
+
+import { guardKeys } from "../keys";
+import type { Traits } from "../model";
+import type { Store } from "../store";
+import { LANGUAGE } from "../texts";
+import { LiveRegion } from "./live";
+import { followTheme, setAccent } from "./theme";
+import { Toasts } from "./toast";
+import { Tips } from "./tooltip";
+
+interface RootProps {
+  store: Store;
+  traits: Traits;
+  children: ComponentChildren;
+}
+
+export function Root({ store, traits, children }: RootProps) {
+  const root = useRef<HTMLDivElement>(null);
+  const narrow = useSignal(false);
+  const hideBelow = traits.hideBelow.value;
+  const accent = traits.accent.value;
+  useLayoutEffect(() => followTheme(root.current!), []);
+  useLayoutEffect(() => setAccent(root.current!, accent), [accent]);
+  useLayoutEffect(() => {
+    const element = root.current!;
+    const look = (): void => {
+      narrow.value = hideBelow !== null && element.clientWidth < hideBelow;
+    };
+    look();
+    const observer = new ResizeObserver(look);
+    observer.observe(element);
+    return () => observer.disconnect();
+  }, [hideBelow]);
+  useEffect(() => guardKeys(root.current!), []);
+  return (
+    <div
+      ref={root}
+      class="wbx"
+      data-widget={traits.widget}
+      data-link={store.link.value}
+      data-simple={traits.simple.value ? "" : undefined}
+      lang={LANGUAGE}
+    >
+      {narrow.value ? null : children}
+      <Toasts store={store} />
+      <LiveRegion store={store} />
+      <Tips />
+    </div>
+  );
+}

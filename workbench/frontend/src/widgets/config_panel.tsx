@@ -1,0 +1,247 @@
+/** The settings of the next request, drawn from what the model says that it takes. */
+
+import { useComputed, useSignal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
+
+import type { Traits, WidgetProps } from "../model";
+import type { ModelInfo, ParameterInfo } from "../protocol";
+import type { Store } from "../store";
+import { t } from "../texts";
+import { IconButton } from "../ui/button";
+import { useDraft } from "../ui/draft";
+import { type Choice, type ChoiceGroup, FieldHead, NumberField, Problem, Select } from "../ui/field";
+import { Icon } from "../ui/icons";
+import { liveOf } from "../ui/live";
+import { parseSeed, randomSeed } from "../ui/numbers";
+import { useUnique } from "../ui/unique";
+import { ParameterField } from "./parameter_field";
+import { SizeField } from "./size_field";
+
+const SLIDES_TO = 8; // a slider to 64 images would hit the usual four by luck only
+
+export function ConfigPanel({ store, traits }: WidgetProps<Store>) {
+  const height = traits.height.value;
+  return (
+    <div class="wbx-frame wbx-config-widget" style={height > 0 ? { height: `${height}px` } : undefined}>
+      <ConfigForm store={store} traits={traits} />
+    </div>
+  );
+}
+
+/** Whether there is any control to show: a page may be without. */
+export function hasControls({ controls }: Traits): boolean {
+  return controls.value === null || controls.value.length > 0;
+}
+
+interface FormProps {
+  store: Store;
+  traits: Traits;
+}
+
+export function ConfigForm({ store, traits }: FormProps) {
+  if (store.failure.value !== null) return null; // said in the middle; here is nothing to wait for
+  if (store.hello.value === null) return <ConfigSkeleton />;
+  const model = store.desk.model.value;
+  const { value: controls } = traits.controls;
+  const shows = (name: string): boolean => controls === null || controls.includes(name);
+  const offered = (model?.parameters ?? []).filter(
+    (one) => shows(one.name) && !(traits.simple.value && one.advanced),
+  );
+  const sides = { width: offered.find((one) => one.name === "width"), height: offered.find((one) => one.name === "height") };
+  const others = offered.filter((one) => one.name !== "width" && one.name !== "height");
+  const advanced = others.filter((one) => one.advanced);
+  return (
+    <form
+      class="wbx-config"
+      data-testid="config"
+      aria-label={t("config.label")}
+      autocomplete="off"
+      onSubmit={(event) => event.preventDefault()}
+    >
+      {shows("model") ? <ModelField store={store} /> : null}
+      <Dropped store={store} />
+      {model === undefined ? null : (
+        <>
+          {sides.width && sides.height ? (
+            <SizeField store={store} width={sides.width} height={sides.height} />
+          ) : (
+            [sides.width, sides.height].map((side) => (side ? <SideField key={side.name} store={store} side={side} /> : null))
+          )}
+          {shows("n") ? <CountField store={store} model={model} /> : null}
+          {shows("seed") && model.seeds ? <SeedField store={store} /> : null}
+          {others.filter((one) => !one.advanced).map((one) => (
+            <ParameterField key={`${model.id} ${one.name}`} store={store} parameter={one} />
+          ))}
+          {advanced.length > 0 ? <Advanced store={store} model={model} parameters={advanced} /> : null}
+        </>
+      )}
+    </form>
+  );
+}
+
+function ConfigSkeleton() {
+  return (
+    <div class="wbx-config" data-testid="config" aria-busy="true" aria-label={t("config.label")} role="group">
+      {[64, 52, 60, 44, 56].map((width, at) => (
+        <div key={at} class="wbx-field" aria-hidden="true">
+          <span class="wbx-skel" style={{ width: `${width}px`, height: "11px", margin: "5px 0 4px" }} />
+          <span class="wbx-skel" style={{ height: at === 1 ? "38px" : "30px" }} />
+        </div>
+      ))}
+    </div>
+  );
+}
+
+// -- model ----------------------------------------------------------------------------------------
+
+function ModelField({ store }: { store: Store }) {
+  const id = useUnique();
+  const model = store.desk.model.value;
+  const chosen = store.desk.config.value.model;
+  const groups = useComputed(() => groupsOf(store.models.value, store, store.desk.config.value.model)).value;
+  const provider = store.providers.value.find((one) => one.name === model?.provider);
+  return (
+    <div class="wbx-field wbx-part">
+      <FieldHead id={id} label={t("config.model")} {...(model?.help ? { help: model.help } : {})} />
+      {groups.length === 0 ? (
+        <p class="wbx-problem" role="alert">{t("config.no_models")}</p>
+      ) : (
+        <Select
+          id={id}
+          testid="model-select"
+          value={chosen}
+          choices={groups}
+          note={provider?.title ?? ""}
+          onChange={(value) => store.desk.set({ model: value })}
+        />
+      )}
+    </div>
+  );
+}
+
+/** By provider; those that cannot be used here are there too, and say what they lack. */
+function groupsOf(models: readonly ModelInfo[], store: Store, chosen: string): ChoiceGroup[] {
+  const groups: ChoiceGroup[] = [];
+  for (const provider of store.providers.value) {
+    const own = models.filter((model) => model.provider === provider.name);
+    const choices: Choice[] = own.map((model) => ({ value: model.id, label: model.title, disabled: !provider.ready }));
+    if (!provider.ready) choices.push({ value: `missing ${provider.name}`, label: provider.message || t("config.missing_model"), disabled: true });
+    const label = provider.ready ? provider.title : t("config.missing", { name: provider.title });
+    if (choices.length > 0) groups.push({ label, choices });
+  }
+  const known = new Set(store.providers.value.map((provider) => provider.name));
+  const rest = models.filter((model) => !known.has(model.provider));
+  if (rest.length > 0) groups.push({ label: t("config.model"), choices: rest.map(({ id, title }) => ({ value: id, label: title })) });
+  if (chosen !== "" && !models.some((model) => model.id === chosen)) {
+    groups.unshift({ label: t("config.missing_model"), choices: [{ value: chosen, label: chosen, disabled: true }] });
+  }
+  return groups;
+}
+
+/** What the change of model did not take over: said once, and seen until the next change. */
+function Dropped({ store }: { store: Store }) {
+  const names = store.desk.dropped.value;
+  const model = store.desk.model.value?.title ?? "";
+  const text = names.length > 0 ? t("config.dropped", { model, names: names.join(", ") }) : "";
+  const hidden = useSignal("");
+  useEffect(() => liveOf(store).say(text), [text]);
+  if (text === "" || hidden.value === text) return null;
+  return (
+    <div class="wbx-dropped" data-testid="dropped">
+      <Icon name="alert" size={14} />
+      <p>{text}</p>
+      <IconButton icon="x" label={t("dismiss")} onClick={() => (hidden.value = text)} />
+    </div>
+  );
+}
+
+// -- count, seed, one side ------------------------------------------------------------------------
+
+function CountField({ store, model }: { store: Store; model: ModelInfo }) {
+  const { n } = store.desk.config.value;
+  if (model.max_images === 1) return null;
+  return (
+    <NumberField
+      store={store}
+      label={t("config.images")}
+      testid="count"
+      value={n}
+      limits={{ kind: "integer", minimum: 1, maximum: model.max_images, step: 1 }}
+      reach={Math.min(model.max_images, SLIDES_TO)}
+      commit={(value) => store.desk.set({ n: value })}
+    />
+  );
+}
+
+function SeedField({ store }: { store: Store }) {
+  const id = useUnique();
+  const { seed } = store.desk.config.value;
+  const label = t("config.seed");
+  const commit = (value: string | null): void => {
+    if (value !== store.desk.config.peek().seed) store.desk.set({ seed: value });
+  };
+  const draft = useDraft({ store, label, value: seed, show: (one) => one ?? "", parse: parseSeed, commit });
+  return (
+    <div class="wbx-field">
+      <FieldHead id={id} label={label} help={t("config.seed_help")} />
+      <div class="wbx-input-row">
+        <div class="wbx-seed">
+          <input
+            id={id}
+            type="text"
+            inputMode="numeric"
+            class="wbx-input wbx-number"
+            data-testid="seed"
+            value={draft.text}
+            placeholder={t("config.seed_random")}
+            aria-invalid={draft.problem ? "true" : undefined}
+            aria-describedby={draft.problem ? `${id}-problem` : undefined}
+            onInput={(event) => draft.input(event.currentTarget.value)}
+            onBlur={draft.leave}
+            onKeyDown={(event) => {
+              if (event.key === "Enter") draft.leave();
+            }}
+          />
+          {seed === null ? null : (
+            <IconButton icon="x" label={t("config.seed_clear")} testid="seed-clear" onClick={() => commit(null)} />
+          )}
+        </div>
+        <IconButton class="wbx-boxed" icon="dice" label={t("config.seed_dice")} testid="seed-dice" onClick={() => commit(randomSeed())} />
+      </div>
+      <Problem id={`${id}-problem`} text={draft.problem} />
+    </div>
+  );
+}
+
+/** Only one side can be chosen, or only one is shown. */
+function SideField({ store, side }: { store: Store; side: ParameterInfo }) {
+  const name = side.name as "width" | "height";
+  const value = store.desk.config.value[name];
+  if (value === null || (side.kind !== "integer" && side.kind !== "number")) return null;
+  return (
+    <NumberField
+      store={store}
+      label={side.label || t(`config.${name}`)}
+      testid={name}
+      value={value}
+      limits={{ ...side, kind: side.kind }}
+      unit={side.unit}
+      help={side.help}
+      commit={(next) => store.desk.set({ [name]: next })}
+    />
+  );
+}
+
+function Advanced({ store, model, parameters }: { store: Store; model: ModelInfo; parameters: ParameterInfo[] }) {
+  return (
+    <details class="wbx-advanced">
+      <summary>
+        <Icon name="chevron-right" size={14} />
+        {t("config.advanced")}
+      </summary>
+      <div class="wbx-advanced-fields">
+        {parameters.map((one) => <ParameterField key={`${model.id} ${one.name}`} store={store} parameter={one} />)}
+      </div>
+    </details>
+  );
+}

@@ -1,0 +1,160 @@
+/** The line above the feed: is it live, which topic, how many images, refresh, pause, tokens. */
+
+import { useSignal } from "@preact/signals";
+
+import type { Store } from "../store";
+import { t, type TextKey } from "../texts";
+import { IconButton } from "../ui/button";
+import { MenuButton, type MenuEntry } from "../ui/menu";
+import { InlineName } from "../ui/inline_name";
+import { attempt } from "../ui/attempt";
+import { tip } from "../ui/tooltip";
+import { TokenChip } from "./token_balance";
+
+interface HeaderProps {
+  store: Store;
+  /** Without a panel there is no button for it. */
+  settings: { open: boolean; toggle(): void } | null;
+  topics: { open: boolean; toggle(): void } | null;
+  onShortcuts(): void;
+}
+
+export function Header({ store, settings, topics, onShortcuts }: HeaderProps) {
+  const { paused } = store.queue.value;
+  const refreshing = useSignal(false);
+  const refresh = async (): Promise<void> => {
+    refreshing.value = true;
+    const well = await attempt(store, () => store.feed.refresh());
+    refreshing.value = false;
+    if (well) store.toast(t("header.refreshed"), "success");
+  };
+  const pause = (): void => void attempt(store, () => store.call(paused ? "resume" : "pause"));
+  const more = (): MenuEntry[] => [
+    { label: t("header.refresh"), icon: "refresh", act: () => void refresh() },
+    { label: t(paused ? "header.resume" : "header.pause"), icon: paused ? "play" : "pause", act: pause },
+    { label: t("header.shortcuts"), icon: "keyboard", shortcut: "?", act: onShortcuts },
+  ];
+  return (
+    <header class="wbx-header">
+      {settings ? (
+        <IconButton
+          icon="sliders"
+          label={t("header.settings")}
+          expanded={settings.open}
+          testid="open-config"
+          onClick={settings.toggle}
+        />
+      ) : null}
+      <LiveLight store={store} />
+      <Title store={store} />
+      <div class="wbx-header-tools">
+        <IconButton
+          class={refreshing.value ? "wbx-roomy-only wbx-turning" : "wbx-roomy-only"}
+          icon="refresh"
+          label={t("header.refresh")}
+          testid="refresh"
+          disabled={refreshing.value || store.link.value === "dead"}
+          onClick={() => void refresh()}
+        />
+        <IconButton
+          class="wbx-roomy-only"
+          icon={paused ? "play" : "pause"}
+          label={t(paused ? "header.resume" : "header.pause")}
+          pressed={paused}
+          testid="pause"
+          disabled={store.link.value === "dead"}
+          onClick={pause}
+        />
+        <IconButton
+          class="wbx-roomy-only"
+          icon="keyboard"
+          label={t("header.shortcuts")}
+          shortcut="?"
+          testid="shortcuts"
+          onClick={onShortcuts}
+        />
+        <TokenChip store={store} />
+        <MenuButton class="wbx-icon-button wbx-tight-only" label={t("header.more")} testid="header-more" items={more} />
+        {topics ? (
+          <IconButton
+            icon="list"
+            label={t("header.topics")}
+            expanded={topics.open}
+            testid="open-topics"
+            onClick={topics.toggle}
+          />
+        ) : null}
+      </div>
+    </header>
+  );
+}
+
+/** Green only while events really flow. */
+export function LiveLight({ store }: { store: Store }) {
+  const link = store.failure.value === null ? store.link.value : "dead";
+  // "dead" is what a person reads; for whoever looks at the light alone it is offline.
+  const state = link === "dead" ? "offline" : link;
+  return (
+    <span
+      class="wbx-live"
+      data-testid="live"
+      data-state={state}
+      data-link={link}
+      role="img"
+      aria-label={t(`live.${link}_tip` as TextKey)}
+      {...tip(t(`live.${link}_tip` as TextKey))}
+    >
+      <span class="wbx-live-dot" />
+      <span class="wbx-live-word">{t(`live.${link}` as TextKey)}</span>
+    </span>
+  );
+}
+
+function Title({ store }: { store: Store }) {
+  const editing = useSignal(false);
+  const id = store.desk.topicId.value;
+  const topic = store.topics.value.find((one) => one.id === id);
+  if (store.failure.value !== null) return null;
+  if (store.hello.value === null) return <span class="wbx-skel" style={{ width: "148px", height: "16px" }} />;
+  if (topic === undefined) return <h2 class="wbx-title" data-quiet="">{t("header.no_topic")}</h2>;
+  if (editing.value) {
+    return (
+      <InlineName
+        class="wbx-title-input"
+        label={t("topics.name")}
+        name={topic.title}
+        onEnd={(title) => {
+          editing.value = false;
+          if (title) void attempt(store, () => store.call("topic.update", { id: topic.id, title }));
+        }}
+      />
+    );
+  }
+  const edit = (): void => {
+    if (topic.mine) editing.value = true;
+  };
+  return (
+    <>
+      <h2 class="wbx-title" dir="auto" onDblClick={edit}>
+        {topic.mine ? (
+          <button
+            type="button"
+            class="wbx-title-button"
+            data-testid="topic-title"
+            aria-label={`${topic.title || t("topics.untitled")}. ${t("header.rename")}`}
+            onClick={(event) => {
+              // By keyboard a press renames; with the mouse it takes two clicks, or one is a slip.
+              if (event.detail === 0) edit();
+            }}
+            {...tip(t("header.title_tip"), "⏎")}
+          >
+            {topic.title || t("topics.untitled")}
+          </button>
+        ) : (
+          topic.title || t("topics.untitled")
+        )}
+      </h2>
+      <span class="wbx-count" data-testid="image-count">{t("header.images", { count: topic.images })}</span>
+    </>
+  );
+}

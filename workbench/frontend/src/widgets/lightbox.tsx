@@ -1,0 +1,36 @@
+/** The lightbox as a widget of its own: Python opens it; in the cell there is only the way back to
+ *  the last picture. */
+
+import { useSignal, useSignalEffect } from "@preact/signals";
+
+import { LightboxDialog } from "../feed/lightbox_dialog";
+import type { WidgetProps } from "../model";
+import type { Store } from "../store";
+import { feedText } from "../texts_feed";
+import { Icon } from "../ui/icons";
+
+export function Lightbox({ store }: WidgetProps<Store>) {
+  const last = useSignal<string | null>(null);
+  useSignalEffect(() => {
+    const id = store.lightbox.value;
+    if (id !== null) last.value = id;
+  });
+  return (
+    <div class="wbx-lightbox-widget">
+      <Icon name="image" />
+      {last.value === null ? (
+        <span>{feedText("box.widget_waiting")}</span>
+      ) : (
+        <button
+          type="button"
+          class="wbx-small"
+          data-testid="open-again"
+          onClick={() => last.value !== null && store.openLightbox(last.value)}
+        >
+          {feedText("box.widget_again")}
+        </button>
+      )}
+      <LightboxDialog store={store} canReuse={false} />
+    </div>
+  );
+}

@@ -1,0 +1,41 @@
+/** All shortcuts on one page; `?` opens it. */
+
+import { APPLE, SUBMIT_KEYS, t, type TextKey } from "../texts";
+import { Dialog } from "../ui/dialog";
+
+const KEYS: readonly (readonly [TextKey, string])[] = [
+  ["keys.generate", SUBMIT_KEYS],
+  ["keys.history", "↑ ↓"],
+  ["keys.cards", "← → ↑ ↓"],
+  ["keys.open", "⏎"],
+  ["keys.select", APPLE ? "Space, ⌘ click" : "Space, Ctrl click"],
+  ["keys.favourite", "F"],
+  ["keys.rate", "1 – 5"],
+  ["keys.delete", "Del"],
+  ["keys.walk", "← →"],
+  ["keys.zoom", "+ − 0"],
+  ["keys.download", "D"],
+  ["keys.rename", "F2"],
+  ["keys.close", "Esc"],
+  ["keys.help", "?"],
+];
+
+export function Shortcuts({ onClose }: { onClose(): void }) {
+  return (
+    <Dialog title={t("keys.title")} testid="shortcuts-dialog" onClose={onClose}>
+      <dl class="wbx-keys">
+        {KEYS.map(([key, keys]) => (
+          <div key={key}>
+            <dt>{t(key)}</dt>
+            <dd>{keys.split(", ").map((one) => <kbd key={one}>{one}</kbd>)}</dd>
+          </div>
+        ))}
+      </dl>
+    </Dialog>
+  );
+}
+
+/** Whether a key is typed into something. */
+export function isTyping(target: EventTarget | null): boolean {
+  return target instanceof Element && target.closest("input:not([type=range], [type=checkbox]), textarea, select, [contenteditable]") !== null;
+}

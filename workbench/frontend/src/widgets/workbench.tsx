@@ -1,0 +1,190 @@
+/** Everything in one: settings, prompt and feed, topics. */
+
+import { type ReadonlySignal, useSignal } from "@preact/signals";
+import type { ComponentChildren } from "preact";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
+
+import { FeedView } from "../feed/feed_view";
+import { LightboxDialog } from "../feed/lightbox_dialog";
+import type { WidgetProps } from "../model";
+import type { Store } from "../store";
+import { t } from "../texts";
+import { IconButton } from "../ui/button";
+import { Banners, Failed } from "./banners";
+import { ConfigForm, hasControls } from "./config_panel";
+import { Header } from "./header";
+import { type Layout, layoutFor, LIMITS, type Side, widthOf } from "./panels";
+import { PromptForm, PromptSkeleton } from "./prompt_box";
+import { isTyping, Shortcuts } from "./shortcuts";
+import { Splitter } from "./splitter";
+import { TopicsPanel } from "./topics_sidebar";
+
+const FIRST_GUESS = 1240; // until it is measured, which is before anything is painted
+
+export function Workbench({ store, traits }: WidgetProps<Store>) {
+  const frame = useRef<HTMLDivElement>(null);
+  const measured = useSignal<ReadonlySignal<number> | null>(null);
+  const drawer = useSignal<Side | null>(null);
+  const help = useSignal(false);
+  useLayoutEffect(() => {
+    const { width, stop } = widthOf(frame.current!);
+    measured.value = width;
+    return stop;
+  }, []);
+  const total = measured.value?.value ?? FIRST_GUESS;
+  const has = { config: hasControls(traits), topics: true };
+  const layout = layoutFor(total, store.desk.panels.value, has);
+  const out = drawer.value !== null && !layout.docked[drawer.value] ? drawer.value : null;
+  useEffect(() => {
+    // Wide enough again: the drawer is a panel now.
+    if (drawer.value !== null && out === null) drawer.value = null;
+  }, [out]);
+
+  const fold = (side: Side, open: boolean): void => store.desk.setPanels({ [`${side}_open`]: open });
+  const switchFor = (side: Side) =>
+    has[side] && !layout.docked[side]
+      ? { open: out === side, toggle: () => (drawer.value = out === side ? null : side) }
+      : null;
+  const closeDrawer = (): void => {
+    drawer.value = null;
+  };
+  const part = { store, layout, out, fold, closeDrawer };
+  return (
+    <div
+      ref={frame}
+      class="wbx-frame wbx-workbench"
+      data-layout={layout.docked.topics ? "wide" : layout.docked.config || (!has.config && total >= 600) ? "middle" : "narrow"}
+      style={{ height: `${traits.height.value > 0 ? traits.height.value : 720}px` }}
+      onKeyDown={(event) => {
+        if (event.key !== "?" || event.ctrlKey || event.metaKey || isTyping(event.target)) return;
+        if ((event.target as Element).closest("dialog")) return;
+        event.preventDefault();
+        help.value = true;
+      }}
+    >
+      {has.config ? (
+        <Part {...part} side="config">
+          <div class="wbx-panel-scroll">
+            <ConfigForm store={store} traits={traits} />
+          </div>
+          <div class="wbx-panel-corner">
+            <Collapse {...part} side="config" />
+          </div>
+        </Part>
+      ) : null}
+      <main class="wbx-main" inert={out !== null} aria-label={t("main.label")}>
+        <Header store={store} settings={switchFor("config")} topics={switchFor("topics")} onShortcuts={() => (help.value = true)} />
+        <Banners store={store} />
+        {store.failure.value === null ? (
+          <>
+            <div class="wbx-ask-place">{store.hello.value === null ? <PromptSkeleton /> : <PromptForm store={store} />}</div>
+            <FeedView store={store} />
+          </>
+        ) : (
+          <Failed store={store} />
+        )}
+      </main>
+      <Part {...part} side="topics">
+        <TopicsPanel store={store} simple={traits.simple.value} onOpen={closeDrawer} fold={<Collapse {...part} side="topics" />} />
+      </Part>
+      {out === null ? null : <div class="wbx-scrim" aria-hidden="true" onClick={closeDrawer} />}
+      {help.value ? <Shortcuts onClose={() => (help.value = false)} /> : null}
+      <LightboxDialog store={store} />
+    </div>
+  );
+}
+
+interface PartProps {
+  store: Store;
+  layout: Layout;
+  /** The drawer that is out. */
+  out: Side | null;
+  side: Side;
+  fold(side: Side, open: boolean): void;
+  closeDrawer(): void;
+}
+
+/** Hides the panel or closes the drawer. */
+function Collapse({ layout, side, fold, closeDrawer }: PartProps) {
+  const docked = layout.docked[side];
+  return (
+    <IconButton
+      class="wbx-faint"
+      icon={docked ? (side === "config" ? "collapse_left" : "collapse_right") : "x"}
+      label={docked ? t(`${side}.collapse`) : t("close")}
+      shortcut={docked ? undefined : "Esc"}
+      testid={`collapse-${side}`}
+      onClick={() => (docked ? fold(side, false) : closeDrawer())}
+    />
+  );
+}
+
+function Part({ children, ...part }: PartProps & { children: ComponentChildren }) {
+  const { layout, out, side, fold, closeDrawer, store } = part;
+  const panel = useRef<HTMLElement>(null);
+  const isOut = out === side;
+  const docked = layout.docked[side];
+  useDrawerFocus(panel, isOut);
+  if (docked && !layout.open[side]) {
+    return (
+      <aside class="wbx-rail-panel" data-side={side}>
+        <IconButton
+          icon={side === "config" ? "sliders" : "list"}
+          label={t(`${side}.expand`)}
+          testid={`expand-${side}`}
+          onClick={() => fold(side, true)}
+        />
+      </aside>
+    );
+  }
+  const splitter = docked ? (
+    <Splitter
+      label={t(`${side}.resize`)}
+      side={side === "config" ? "start" : "end"}
+      value={layout.width[side]}
+      least={LIMITS[side].least}
+      most={layout.most[side]}
+      usual={LIMITS[side].usual}
+      onMove={(width) => store.desk.setPanels({ [`${side}_width`]: width })}
+      onCollapse={() => fold(side, false)}
+    />
+  ) : null;
+  return (
+    <>
+      {side === "topics" ? splitter : null}
+      <aside
+        ref={panel}
+        class={docked ? "wbx-panel" : "wbx-panel wbx-drawer"}
+        data-side={side}
+        data-out={isOut ? "" : undefined}
+        style={docked ? { width: `${layout.width[side]}px` } : undefined}
+        aria-label={t(side === "config" ? "config.label" : "topics.title")}
+        inert={!docked && !isOut}
+        tabIndex={-1}
+        onKeyDown={(event) => {
+          if (event.key !== "Escape" || docked || event.defaultPrevented) return;
+          event.preventDefault();
+          closeDrawer();
+        }}
+      >
+        {children}
+      </aside>
+      {side === "config" ? splitter : null}
+    </>
+  );
+}
+
+/** A drawer that comes out takes the focus, and gives it back when it goes. */
+function useDrawerFocus(panel: { current: HTMLElement | null }, isOut: boolean): void {
+  useLayoutEffect(() => {
+    if (!isOut) return undefined;
+    const before = document.activeElement;
+    panel.current?.focus({ preventScroll: true });
+    return () => {
+      // The part below is inert until this rendering is done.
+      requestAnimationFrame(() => {
+        if (before instanceof HTMLElement && before.isConnected) before.focus({ preventScroll: true });
+      });
+    };
+  }, [isOut]);
+}
