@@ -1,0 +1,137 @@
+"""One real server and one real browser for the tests of this folder.
+
+`lab` is what a test asks for: a page on a folder of its own. Its kernels are ended when the test
+ends, and it fails if the page complained about anything in its console.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Error, sync_playwright
+
+from tests.browser.ensure_browser import NoBrowserError, find_browser
+from tests.browser.fault_proxy import FaultProxy
+from tests.browser.lab_world import ARTIFACTS, ConsoleLog, LabPage
+from tests.browser.servers import JupyterServer
+
+HERE = Path(__file__).parent
+LIMIT_S = 180  # a page takes seconds to load, a kernel to start, and the cores are shared
+DESKTOP = {"width": 1280, "height": 900}
+_passed = pytest.StashKey[bool]()
+
+MakeLab = Callable[..., LabPage]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if HERE in item.path.parents and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(LIMIT_S))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.when == "call":
+        item.stash[_passed] = report.passed
+    return report
+
+
+@pytest.fixture(scope="session")
+def jupyter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JupyterServer]:
+    """A server for all tests: it serves JupyterLab, and Notebook 7 below /notebooks."""
+    base = tmp_path_factory.mktemp("jupyter")
+    server = JupyterServer(base / "root", base / "home")
+    server.start()
+    yield server
+    server.stop()
+
+
+# Not for the whole session: Playwright keeps an event loop running in this thread, in which the
+# async tests that this worker runs later could not start theirs.
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    try:
+        found = find_browser()
+    except NoBrowserError as error:
+        pytest.skip(str(error).splitlines()[0])
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(**found.launch_options)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def make_lab(
+    request: pytest.FixtureRequest, browser: Browser, jupyter: JupyterServer
+) -> Iterator[MakeLab]:
+    """Makes pages: `make_lab(viewport=…, port=proxy.port, server=…)`, all on the test's folder."""
+    name = re.sub(r"[^a-zA-Z0-9]+", "-", request.node.name)[:80].strip("-")
+    made: list[LabPage] = []
+
+    def make(
+        *,
+        server: JupyterServer = jupyter,
+        port: int | None = None,
+        viewport: dict[str, int] | None = None,
+        **context_options: Any,
+    ) -> LabPage:
+        context = browser.new_context(viewport=viewport or DESKTOP, **context_options)
+        page = context.new_page()
+        page.set_default_timeout(30_000)
+        console = ConsoleLog()
+        console.watch(page)
+        folder = server.folder / name
+        folder.mkdir(exist_ok=True)
+        lab = LabPage(page, server, folder, console, port or server.port)
+        made.append(lab)
+        return lab
+
+    yield make
+    surprises = []
+    for number, lab in enumerate(made):
+        if not request.node.stash.get(_passed, False):
+            _keep_picture(lab, f"failed-{name}-{number}")
+        surprises += lab.console.surprises()
+        lab.page.context.close()
+    for server in {id(lab.server): lab.server for lab in made}.values():
+        if server.is_running:
+            server.end_kernels()
+            server.reset_settings()
+    assert not surprises, "the page complained:\n" + "\n".join(surprises)
+
+
+def _keep_picture(lab: LabPage, name: str) -> None:
+    ARTIFACTS.mkdir(parents=True, exist_ok=True)
+    try:
+        lab.page.screenshot(path=ARTIFACTS / f"{name}.png", timeout=10_000)
+    except Error as error:  # the test's own failure is what matters
+        print(f"no picture of the page: {error.message.splitlines()[0]}")
+
+
+@pytest.fixture
+def lab(make_lab: MakeLab) -> LabPage:
+    """A page of 1280 × 900 on the shared server."""
+    return make_lab()
+
+
+@pytest.fixture
+def proxy(jupyter: JupyterServer) -> Iterator[FaultProxy]:
+    """A proxy before the shared server: `make_lab(port=proxy.port)`."""
+    with FaultProxy(jupyter.port) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def own_jupyter(tmp_path: Path) -> Iterator[JupyterServer]:
+    """A server for one test that stops or restarts it."""
+    server = JupyterServer(tmp_path / "root", tmp_path / "home")
+    server.start()
+    yield server
+    server.stop()

@@ -1,0 +1,266 @@
+"""A page with JupyterLab (or Notebook 7) in it, driven through the application's own commands.
+
+    notebook = lab.open(lab.write("fox.ipynb", ["import workbench as wb", "wb.Workbench()"]))
+    notebook.run_all()
+    notebook.output(1).get_by_test_id("prompt").fill("a red fox")
+
+Both front ends run with `expose_app_in_browser`, so that a test does what a click on the toolbar
+does, but without looking for the button.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from urllib.parse import quote
+from uuid import uuid4
+
+import nbformat
+
+from tests.browser.servers import JupyterServer
+
+if TYPE_CHECKING:
+    from playwright.sync_api import ConsoleMessage, Locator, Page
+
+ARTIFACTS = Path(__file__).parents[1] / "artifacts" / "browser"
+Value = TypeVar("Value")
+Host = Literal["lab", "notebook"]
+THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
+
+_PANEL = """
+  const app = window.jupyterapp;
+  const panel = app.shell.currentWidget;
+"""
+# The hosts' own noise, on every page, with or without us.
+HOST_NOISE = (
+    r"favicon",
+    r"/api/collaboration|/lsp/|/api/me",
+    r"was preloaded using link preload",
+    r"The web worker|ServiceWorker|service worker",
+    # Notebook 7 beside JupyterLab: settings and commands of plugins that it does not have.
+    r"reading 'schema'[^$]*/static/notebook/",
+    r"'filebrowser:open-path' not registered",
+)
+
+
+@dataclass
+class ConsoleLog:
+    """What the page complained about. A test names what it expects to be complained about."""
+
+    errors: list[str] = field(default_factory=list)
+    expected: list[str] = field(default_factory=list)
+
+    def watch(self, page: Page) -> None:
+        page.on("console", self._heard)
+        page.on("pageerror", lambda error: self.errors.append(f"uncaught: {error}\n{error.stack}"))
+
+    def allow(self, *patterns: str) -> None:
+        """The test provokes errors whose text or address matches one of these."""
+        self.expected += patterns
+
+    def surprises(self) -> list[str]:
+        known = [*HOST_NOISE, *self.expected]
+        return [text for text in self.errors if not any(re.search(one, text) for one in known)]
+
+    def _heard(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.errors.append(f"{message.text} ({message.location.get('url', '')})")
+
+
+@dataclass
+class LabPage:
+    """One browser page on a server, and the folder that belongs to the test."""
+
+    page: Page
+    server: JupyterServer
+    folder: Path
+    console: ConsoleLog
+    port: int  # of the server, or of a proxy before it
+
+    def write(self, name: str, cells: Sequence[str]) -> Path:
+        """Write a notebook with these code cells into the test's folder."""
+        book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+        book.metadata["kernelspec"] = {
+            "name": "python3",
+            "display_name": "Python 3 (ipykernel)",
+            "language": "python",
+        }
+        path = self.folder / name
+        nbformat.write(book, path)
+        return path
+
+    def open(self, path: Path, *, host: Host = "lab") -> OpenNotebook:
+        """Open a notebook of the server's folder, and wait until its kernel is idle."""
+        place = quote(path.relative_to(self.server.folder).as_posix())
+        # A workspace of its own: else Lab would open what an earlier test left open.
+        start = f"lab/workspaces/{uuid4().hex[:8]}/tree" if host == "lab" else "notebooks"
+        self.page.goto(self.server.url(f"{start}/{place}", port=self.port))
+        notebook = OpenNotebook(self, path, host)
+        notebook.wait_ready()
+        return notebook
+
+    def write_and_open(self, cells: Sequence[str], *, host: Host = "lab") -> OpenNotebook:
+        return self.open(self.write(f"{uuid4().hex[:8]}.ipynb", cells), host=host)
+
+    def set_theme(self, theme: Literal["light", "dark"]) -> None:
+        """Switch the running application; the fixture puts the setting back."""
+        self.page.evaluate(
+            "theme => window.jupyterapp.commands.execute('apputils:change-theme', {theme})",
+            THEMES[theme],
+        )
+        light = "true" if theme == "light" else "false"
+        self.page.locator(f"body[data-jp-theme-light='{light}']").wait_for(
+            state="attached", timeout=20_000
+        )
+
+    def shoot(self, name: str, of: Locator | None = None) -> Path:
+        """Leave a picture in tests/artifacts/browser for people to look at."""
+        path = ARTIFACTS / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if of is None:
+            self.page.screenshot(path=path)
+        else:
+            of.screenshot(path=path)
+        return path
+
+
+@dataclass
+class OpenNotebook:
+    """The notebook in front of the page."""
+
+    lab: LabPage
+    path: Path
+    host: Host
+
+    @property
+    def page(self) -> Page:
+        return self.lab.page
+
+    def wait_ready(self, *, within_s: float = 90) -> None:
+        """Until the notebook is drawn and its kernel is idle."""
+        self.page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=within_s * 1000)
+        self.page.wait_for_function(
+            f"() => {{ {_PANEL} return panel?.sessionContext?.isReady; }}",
+            timeout=within_s * 1000,
+        )
+        self.wait_status("idle", within_s=within_s)
+
+    def wait_status(self, *statuses: str, within_s: float = 60) -> None:
+        """Until the kernel is idle, busy, restarting, dead …"""
+        self.page.wait_for_function(
+            f"""wanted => {{ {_PANEL}
+              const kernel = panel?.sessionContext?.session?.kernel;
+              return kernel?.connectionStatus === "connected" && wanted.includes(kernel.status);
+            }}""",
+            arg=list(statuses),
+            timeout=within_s * 1000,
+        )
+
+    def status(self) -> str:
+        return str(self._in_panel("return panel.sessionContext.session?.kernel?.status ?? 'none'"))
+
+    @property
+    def kernel_id(self) -> str:
+        return str(self._in_panel("return panel.sessionContext.session.kernel.id"))
+
+    def run(self, index: int, *, wait: bool = True) -> None:
+        """Run one cell; without `wait` it still runs when this returns."""
+        self._in_panel(
+            f"panel.content.activeCellIndex = {index};"
+            "const ran = app.commands.execute('notebook:run-cell');"
+            + ("await ran;" if wait else "await new Promise(done => setTimeout(done, 50));")
+        )
+        if wait:
+            self._check_output(index)
+
+    def run_all(self) -> None:
+        """Run all cells, one after the other, and wait for their end."""
+        for index in range(int(self._in_panel("return panel.content.widgets.length"))):
+            self.run(index)
+
+    def insert_and_run(self, code: str, *, wait: bool = True) -> int:
+        """Add a cell at the end and run it; returns its index."""
+        index = self._in_panel(
+            "panel.content.activeCellIndex = panel.content.widgets.length - 1;"
+            "await app.commands.execute('notebook:insert-cell-below');"
+            f"panel.content.activeCell.model.sharedModel.setSource({code!r});"
+            "return panel.content.activeCellIndex"
+        )
+        self.run(int(index), wait=wait)
+        return int(index)
+
+    def interrupt(self) -> None:
+        self._in_panel("await panel.sessionContext.session.kernel.interrupt()")
+
+    def restart(self, *, within_s: float = 60) -> None:
+        """Restart the kernel, as the button does once it was confirmed."""
+        self._in_panel("await panel.sessionContext.session.kernel.restart()")
+        self.wait_status("idle", within_s=within_s)
+
+    def reload(self) -> None:
+        """F5."""
+        self.save()
+        self.page.reload()
+        self.wait_ready()
+
+    def save(self) -> None:
+        self._in_panel("await panel.context.save()")
+
+    def saved(self) -> Any:
+        """The notebook as it is in its file."""
+        self.save()
+        return nbformat.read(self.path, as_version=4)
+
+    def cells(self) -> int:
+        return int(self._in_panel("return panel.content.widgets.length"))
+
+    def cell_types(self) -> list[str]:
+        return list(self._in_panel("return panel.content.widgets.map(cell => cell.model.type)"))
+
+    def cell(self, index: int) -> Locator:
+        return self.page.locator(".jp-Notebook .jp-Cell").nth(index)
+
+    def output(self, index: int) -> Locator:
+        return self.cell(index).locator(".jp-OutputArea-output")
+
+    def widget(self, name: str = "Workbench") -> Locator:
+        """The root of a widget of ours."""
+        return self.page.locator(f".wbx[data-widget='{name}']")
+
+    def text(self, index: int) -> str:
+        """What a cell printed."""
+        return str(
+            self._in_panel(
+                f"return panel.content.widgets[{index}].model.outputs.toJSON()"
+                ".map(one => one.text ?? one.data?.['text/plain'] ?? '').flat().join('')"
+            )
+        )
+
+    def _check_output(self, index: int) -> None:
+        found = self._in_panel(
+            f"return panel.content.widgets[{index}].model.outputs?.toJSON()"
+            ".filter(one => one.output_type === 'error')"
+            ".map(one => one.traceback.join('\\n')) ?? []"
+        )
+        assert not found, "\n".join(re.sub(r"\x1b\[[0-9;]*m", "", str(one)) for one in found)
+
+    def _in_panel(self, code: str) -> Any:
+        return self.page.evaluate(f"async () => {{ {_PANEL} {code} }}")
+
+
+def eventually(
+    read: Callable[[], Value], wanted: Callable[[Value], bool], *, within_s: float = 10
+) -> Value:
+    """Read until the value is as wanted; an error with the last value if it never is."""
+    deadline = time.monotonic() + within_s
+    while True:
+        value = read()
+        if wanted(value):
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"still {value!r} after {within_s:g} s")
+        time.sleep(0.05)

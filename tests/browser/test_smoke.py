@@ -1,0 +1,41 @@
+"""The shortest way through: a widget is drawn, and what happens in Python is seen in it."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.lab_world import Host, LabPage
+
+FEED = ["import workbench as wb\nws = wb.open()\nfeed = wb.GenerationFeed(ws)\nfeed"]
+GENERATE = "ws.generate('a red fox in the snow', n=2).wait()"
+COMPLETED = "[data-testid=generation][data-status=completed]"
+
+
+@pytest.mark.parametrize("host", ["lab", "notebook"])
+def test_pictures_made_in_python_arrive_in_the_feed(lab: LabPage, host: Host) -> None:
+    notebook = lab.write_and_open(FEED, host=host)
+    notebook.run_all()
+    feed = notebook.widget("GenerationFeed")
+    expect(feed).to_be_visible()
+    notebook.insert_and_run(GENERATE)
+    expect(feed.locator(COMPLETED)).to_have_count(2)
+    thumb = feed.get_by_test_id("thumb").first
+    expect(thumb).to_be_visible()
+    assert thumb.evaluate("image => image.naturalWidth") > 0
+    lab.shoot(f"smoke-feed-{host}")
+
+
+@pytest.mark.parametrize("host", ["lab", "notebook"])
+def test_a_prompt_becomes_pictures_in_the_workbench(lab: LabPage, host: Host) -> None:
+    notebook = lab.write_and_open(["import workbench as wb", "wb.Workbench()"], host=host)
+    notebook.run_all()
+    root = notebook.widget()
+    expect(root.get_by_test_id("live")).to_have_attribute("data-state", "live")
+    root.get_by_test_id("prompt").fill("a red fox in the snow")
+    root.get_by_test_id("generate").click()
+    expect(root.locator(COMPLETED)).not_to_have_count(0, timeout=60_000)
+    expect(root.locator("[data-testid=generation]:not([data-status=completed])")).to_have_count(
+        0, timeout=60_000
+    )
+    lab.shoot(f"smoke-workbench-{host}")
