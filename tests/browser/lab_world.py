@@ -41,6 +41,8 @@ HOST_NOISE = (
     r"/api/collaboration|/lsp/|/api/me",
     r"was preloaded using link preload",
     r"The web worker|ServiceWorker|service worker",
+    # A page that took more than 2 s to start a widget; src/hearing.ts goes around it.
+    r"\[anywidget\] Failed to initialize model",
     # Notebook 7 beside JupyterLab: settings and commands of plugins that it does not have.
     r"reading 'schema'[^$]*/static/notebook/",
     r"'filebrowser:open-path' not registered",
@@ -162,6 +164,10 @@ class OpenNotebook:
 
     def status(self) -> str:
         return str(self._in_panel("return panel.sessionContext.session?.kernel?.status ?? 'none'"))
+
+    def connection(self) -> str:
+        """What the page thinks of its websocket: connected, connecting, disconnected."""
+        return str(self._in_panel("return panel.sessionContext.session.kernel.connectionStatus"))
 
     @property
     def kernel_id(self) -> str:

@@ -40,12 +40,25 @@ def test_a_cut_connection_comes_back(make_lab: MakeLab, proxy: FaultProxy) -> No
     lab.console.allow("WebSocket|ERR_")
     notebook = lab.write_and_open(["print('here')"])
     with proxy.down():
-        eventually(
-            lambda: notebook._in_panel(
-                "return panel.sessionContext.session.kernel.connectionStatus"
-            ),
-            lambda status: status != "connected",
-        )
+        eventually(notebook.connection, lambda status: status != "connected")
     notebook.wait_status("idle", within_s=60)
     notebook.run(0)
     assert notebook.text(0) == "here\n"
+
+
+def test_swallowed_bytes_leave_the_connection_open(make_lab: MakeLab, proxy: FaultProxy) -> None:
+    lab = make_lab(port=proxy.port)
+    lab.console.allow("WebSocket|ERR_|Failed to fetch")
+    notebook = lab.write_and_open(["print('here')"])
+    proxy.swallow_down = True
+    notebook.run(0, wait=False)
+    eventually(lambda: proxy.swallowed_bytes, lambda count: count > 0)
+    assert notebook.connection() == "connected"
+    assert notebook.text(0) == ""
+    proxy.heal()
+
+    def run_again() -> str:
+        notebook.run(0, wait=False)  # its page may still believe that the kernel is busy
+        return notebook.text(0)
+
+    eventually(run_again, lambda text: text == "here\n", within_s=30)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.browser.lab_world import LabPage, OpenNotebook
 
 FIRST = "import workbench as wb\nws = wb.open()\nfirst = wb.GenerationFeed(ws)\nfirst"
+# The first widget of a kernel carries the bundle: here it is never shown, and closed.
+ONLY_LOADERS = FIRST.removesuffix("\nfirst") + "\nfirst.close()"
 SECOND = "second = wb.GenerationFeed(ws)\nsecond"
 SHELVES = "() => Object.keys(globalThis.__wbx ?? {}).length"
 
@@ -27,8 +30,7 @@ def test_the_second_widget_carries_only_the_loader(lab: LabPage) -> None:
 
 
 def test_a_loader_alone_on_the_page_gets_the_bundle_from_the_kernel(lab: LabPage) -> None:
-    """The first widget, which carries the bundle, was never shown, and then closed."""
-    notebook = lab.write_and_open([FIRST.removesuffix("\nfirst") + "\nfirst.close()", SECOND])
+    notebook = lab.write_and_open([ONLY_LOADERS, SECOND])
     notebook.run_all()
     expect(notebook.widget("GenerationFeed")).to_have_count(1)
     assert lab.page.evaluate(SHELVES) == 1
@@ -44,7 +46,7 @@ def test_after_f5_both_are_there_again(lab: LabPage) -> None:
 
 
 def test_a_page_that_cannot_import_a_blob_gets_the_bundle_as_its_own_module(lab: LabPage) -> None:
-    notebook = lab.write_and_open([FIRST.removesuffix("\nfirst") + "\nfirst.close()", SECOND])
+    notebook = lab.write_and_open([ONLY_LOADERS, SECOND])
     # Only what the loader makes of the kernel's answer is refused: its part is a DataView.
     lab.page.evaluate(
         """() => {
@@ -65,3 +67,23 @@ def test_a_page_that_cannot_import_a_blob_gets_the_bundle_as_its_own_module(lab:
     expect(notebook.widget("GenerationFeed")).to_have_count(1, timeout=30_000)
     (size,) = sizes_of(notebook, ["second"])
     assert size > 20_000
+
+
+@pytest.mark.parametrize("cells", [[FIRST], [ONLY_LOADERS, SECOND]], ids=["bundle", "loader"])
+def test_a_page_that_starts_slowly_hears_its_kernel_all_the_same(
+    lab: LabPage, cells: list[str]
+) -> None:
+    """anywidget gives a module 2 s, and drops the messages for good of one that takes longer."""
+    lab.page.add_init_script(
+        """(() => {
+          const real = AbortSignal.timeout.bind(AbortSignal);
+          AbortSignal.timeout = (ms) => real(ms === 2000 ? 0 : ms);
+        })()"""
+    )
+    notebook = lab.write_and_open(cells)
+    notebook.run_all()
+    expect(notebook.widget("GenerationFeed")).to_be_visible()
+    notebook.insert_and_run("ws.generate('a red fox', n=1).wait()")
+    done = notebook.page.locator("[data-testid=generation][data-status=completed]")
+    expect(done).to_have_count(1, timeout=20_000)
+    assert any("Failed to initialize model" in text for text in lab.console.errors)

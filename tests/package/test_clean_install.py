@@ -68,7 +68,6 @@ def installed(python: Path, tmp_path: Path) -> Iterator[JupyterServer]:
     server.stop()
 
 
-@pytest.mark.req("LAY-10")
 def test_a_widget_of_the_installed_wheel_makes_a_picture_in_jupyterlab(
     installed: JupyterServer,
 ) -> None:

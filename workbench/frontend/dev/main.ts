@@ -62,8 +62,17 @@ for (const name of (options.get("widget") ?? "Workbench").split(",")) {
   const view = { model, el };
   void made.initialize(view);
   void made.render(view);
-  if (state === "dead") setTimeout(() => model.die(), 1200);
-  if (state === "restarting") setTimeout(() => { model.kernel.status = "restarting"; model.kernel.statusChanged.emit("restarting"); model.die(); }, 1200);
+  if (state === "dead" || state === "restarting") {
+    setTimeout(() => {
+      kernel.drop = () => true;
+      if (state === "restarting") {
+        model.kernel.status = "restarting";
+        model.kernel.statusChanged.emit("restarting");
+      } else {
+        model.die();
+      }
+    }, 1200);
+  }
 }
 if (state === "offline") setTimeout(() => { kernel.drop = () => true; }, 1500);
 if (state === "diskfull") setTimeout(() => kernel.notice("disk_full", "The disk is nearly full (120 MB left). New pictures wait until there is space."), 800);

@@ -226,7 +226,7 @@ const HANDLERS: Record<string, Handler> = {
     if (args["draft"] !== undefined) kernel.desk.draft = String(args["draft"]);
     if (args["topic_id"] !== undefined) kernel.desk.topic_id = (args["topic_id"] as string) || null;
     if (args["selection"] !== undefined) kernel.desk.selection = args["selection"] as string[];
-    if (args["panels"] !== undefined) kernel.desk.panels = args["panels"] as object;
+    if (args["panels"] !== undefined) kernel.desk.panels = { ...kernel.desk.panels, ...(args["panels"] as object) };
     kernel.pushDesk(client, args["n"] as number);
     return { data: { rev: kernel.deskRev } };
   },

@@ -7,6 +7,7 @@
 import type { ReadonlySignal } from "@preact/signals";
 
 import { WorkbenchError } from "./errors";
+import { hearAgain } from "./hearing";
 import { Link, type LinkNote, type LinkState } from "./link";
 import type { Model } from "./model";
 import type { Delta, DeltaRow, DeskPush, Failure, Hello, Op } from "./protocol";
@@ -17,6 +18,7 @@ import { type Answer, type CallOptions, Requests } from "./requests";
 const AGAIN_MS = [700, 1500, 3000, 6000, 12_000];
 const AGAIN_EVERY_MS = 15_000;
 const AGAIN_WHEN_DEAD = 4;
+const DEAF_AFTER = 3; // sayings without any answer
 
 export interface ChannelEvents {
   /** The page starts anew from here; `again`: it has shown something before. */
@@ -116,6 +118,7 @@ export class Channel {
     const question = this.question;
     if (!question || this.disposed) return;
     if (this.link.state.peek() === "dead" && question.asked >= AGAIN_WHEN_DEAD) return;
+    if (question.asked === DEAF_AFTER) hearAgain(this.model);
     this.send(question.op, question.rid, question.args);
     const before = AGAIN_MS[question.asked - 1] ?? 0;
     const next = AGAIN_MS[question.asked];
@@ -186,7 +189,7 @@ export class Channel {
       this.model.send({ op, rid, client: this.client, args }, undefined, buffers);
     } catch (error) {
       // A host without connection may throw: the message counts as lost and is repeated.
-      console.debug("image-workbench: not sent", op, error);
+      console.warn("image-workbench: not sent", op, error);
     }
   }
 
@@ -228,6 +231,7 @@ export class Channel {
       case "closed":
         this.link.closed();
         break;
+      default: // of a later version
     }
   }
 

@@ -3,6 +3,7 @@
  *  The bundle comes from another widget of the page or, as a buffer, from the kernel.
  */
 
+import { hearAgain } from "./hearing";
 import { shelf, type Shelf, type Widget, type Whole } from "./shared";
 
 interface Answer { to?: string; rid?: string; ok?: boolean; error?: { message?: string } }
@@ -46,6 +47,7 @@ function ask(model: Model, hash: string, place: Shelf, refused: (reason: string)
   const timers = ASK_AFTER_MS.map((ms, time) =>
     setTimeout(() => {
       // One asks at first; each for itself later: the first may have been closed meanwhile.
+      if (time === 2) hearAgain(model);
       if (time > 0 || !place.asked) {
         place.asked = true;
         send("bundle", { hash });

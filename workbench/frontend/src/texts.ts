@@ -4,6 +4,8 @@
  */
 
 export const LANGUAGE = "en";
+/** Of the language; texts that people write find theirs by themselves (dir="auto"). */
+export const DIRECTION: "ltr" | "rtl" = "ltr";
 
 export const TEXTS = {
   close: "Close",
@@ -92,7 +94,7 @@ export const TEXTS = {
   "field.small": "The smallest is {limit}.",
   "field.large": "The largest is {limit}.",
   "field.step": "Must be a multiple of {step}: {low} or {high}.",
-  "field.seed": "A seed is a whole number from 0 to {limit}.",
+  "field.seed": "Enter a whole number, or nothing for random.",
   "field.json": "This is no JSON yet.",
   "field.long": "At most {limit} characters.",
   "field.help": "About {name}",

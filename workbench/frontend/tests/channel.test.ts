@@ -241,12 +241,14 @@ test("a closed page says goodbye and leaves nothing running", async () => {
   expect(page.model.sent.length).toBe(count);
 });
 
-test("notices become toasts, and Python opens the lightbox", async () => {
+test("notices become toasts, lasting ones stay, and Python opens the lightbox", async () => {
   const page = await openPage();
+  page.kernel.notice("busy", "Too much at once.", "error");
   page.kernel.notice("disk_full", "The disk is full.", "error");
   page.model.deliver({ push: "open", to: null, generation_id: "G" });
   await pass(50);
-  expect(page.store.toasts.value).toMatchObject([{ text: "The disk is full.", level: "error" }]);
+  expect(page.store.toasts.value).toMatchObject([{ text: "Too much at once.", level: "error" }]);
+  expect(page.store.notices.value.get("disk_full")).toMatchObject({ message: "The disk is full." });
   expect(page.store.lightbox.value).toBe("G");
 });
 

@@ -13,10 +13,12 @@ interface ButtonProps {
   testid?: string | undefined;
   class?: string;
   disabled?: boolean;
+  /** Has the focus when its dialog opens. */
+  autofocus?: boolean;
   onClick(event: TargetedMouseEvent<HTMLButtonElement>): void;
 }
 
-export function Button({ children, icon, look = "plain", testid, class: extra, disabled, onClick }: ButtonProps) {
+export function Button({ children, icon, look = "plain", testid, class: extra, disabled, autofocus, onClick }: ButtonProps) {
   return (
     <button
       type="button"
@@ -24,6 +26,7 @@ export function Button({ children, icon, look = "plain", testid, class: extra, d
       data-look={look}
       data-testid={testid}
       disabled={disabled ?? false}
+      data-autofocus={autofocus ? "" : undefined}
       onClick={onClick}
     >
       {icon ? <Icon name={icon} /> : null}

@@ -74,7 +74,7 @@ export function Confirm({ title, text, action, onConfirm, onClose }: ConfirmProp
       onClose={onClose}
       actions={
         <>
-          <Button onClick={onClose}>{t("cancel")}</Button>
+          <Button autofocus onClick={onClose}>{t("cancel")}</Button>
           <Button
             look="danger"
             testid="confirm-action"

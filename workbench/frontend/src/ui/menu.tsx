@@ -51,9 +51,12 @@ export function MenuButton(props: MenuButtonProps) {
   };
   const close = (): void => {
     if (open.peek() === null) return;
+    const active = document.activeElement;
+    // A click elsewhere has taken the focus there.
+    const hadFocus = active === null || active === document.body || active.closest(".wbx-drop") !== null;
     open.value = null;
     closedAt.current = performance.now();
-    button.current?.focus({ preventScroll: true });
+    if (hadFocus) button.current?.focus({ preventScroll: true });
   };
   return (
     <>

@@ -12,8 +12,8 @@ export function parseNumber(text: string, { kind, minimum, maximum, step }: Limi
   const value = Number(text.trim().replace(",", "."));
   if (text.trim() === "" || !Number.isFinite(value)) return { problem: t("field.number") };
   if (kind === "integer" && !Number.isInteger(value)) return { problem: t("field.whole") };
-  if (minimum !== null && value < minimum) return { problem: t("field.small", { limit: minimum }) };
-  if (maximum !== null && value > maximum) return { problem: t("field.large", { limit: maximum }) };
+  if (minimum !== null && value < minimum) return { problem: t("field.small", { limit: plain(minimum) }) };
+  if (maximum !== null && value > maximum) return { problem: t("field.large", { limit: plain(maximum) }) };
   if (kind === "integer" && step !== null && step > 1) {
     const base = minimum ?? 0;
     const low = base + Math.floor((value - base) / step) * step;
@@ -27,8 +27,9 @@ export function parseNumber(text: string, { kind, minimum, maximum, step }: Limi
 export function parseSeed(text: string): Parsed<string | null> {
   const digits = text.trim();
   if (digits === "") return { value: null };
-  const isNumber = /^\d{1,20}$/.test(digits) && BigInt(digits) <= MAX_SEED;
-  return isNumber ? { value: String(BigInt(digits)) } : { problem: t("field.seed", { limit: String(MAX_SEED) }) };
+  if (!/^\d{1,40}$/.test(digits)) return { problem: t("field.seed") };
+  const seed = BigInt(digits);
+  return seed <= MAX_SEED ? { value: String(seed) } : { problem: t("field.large", { limit: String(MAX_SEED) }) };
 }
 
 export function randomSeed(): string {

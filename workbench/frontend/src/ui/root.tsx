@@ -7,7 +7,7 @@ import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { guardKeys } from "../keys";
 import type { Traits } from "../model";
 import type { Store } from "../store";
-import { LANGUAGE } from "../texts";
+import { DIRECTION, LANGUAGE } from "../texts";
 import { LiveRegion } from "./live";
 import { followTheme, setAccent } from "./theme";
 import { Toasts } from "./toast";
@@ -45,6 +45,7 @@ export function Root({ store, traits, children }: RootProps) {
       data-link={store.link.value}
       data-simple={traits.simple.value ? "" : undefined}
       lang={LANGUAGE}
+      dir={DIRECTION}
     >
       {narrow.value ? null : children}
       <Toasts store={store} />

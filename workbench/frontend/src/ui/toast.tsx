@@ -8,7 +8,7 @@ import { IconButton } from "./button";
 import { Icon } from "./icons";
 import { liveOf } from "./live";
 
-const SHOWN_MS: Record<Toast["level"], number> = { info: 6000, success: 5000, warning: 12_000, error: 20_000 };
+const SHOWN_MS: Record<Toast["level"], number> = { info: 6000, success: 5000, warning: 8000, error: 20_000 };
 const UNDO_MS = 10_000;
 const EDGE = 16;
 

@@ -1,6 +1,7 @@
 /** The line above the feed: is it live, which topic, how many images, refresh, pause, tokens. */
 
 import { useSignal } from "@preact/signals";
+import { useRef } from "preact/hooks";
 
 import type { Store } from "../store";
 import { t, type TextKey } from "../texts";
@@ -112,6 +113,7 @@ export function LiveLight({ store }: { store: Store }) {
 
 function Title({ store }: { store: Store }) {
   const editing = useSignal(false);
+  const button = useRef<HTMLButtonElement>(null);
   const id = store.desk.topicId.value;
   const topic = store.topics.value.find((one) => one.id === id);
   if (store.failure.value !== null) return null;
@@ -125,6 +127,7 @@ function Title({ store }: { store: Store }) {
         name={topic.title}
         onEnd={(title) => {
           editing.value = false;
+          requestAnimationFrame(() => button.current?.focus({ preventScroll: true }));
           if (title) void attempt(store, () => store.call("topic.update", { id: topic.id, title }));
         }}
       />
@@ -138,6 +141,7 @@ function Title({ store }: { store: Store }) {
       <h2 class="wbx-title" dir="auto" onDblClick={edit}>
         {topic.mine ? (
           <button
+            ref={button}
             type="button"
             class="wbx-title-button"
             data-testid="topic-title"

@@ -79,8 +79,10 @@ export function PromptForm({ store }: { store: Store }) {
       return;
     }
     history.end();
-    // What goes wrong is told by the store.
-    store.submit(prompt).catch(() => undefined);
+    // What goes wrong is told by the store; the words must not be lost with it.
+    store.submit(prompt).catch(() => {
+      if (store.desk.draft.peek() === "") store.desk.setDraft(prompt);
+    });
     store.desk.setDraft("");
   };
   const keys = (event: TargetedKeyboardEvent<HTMLTextAreaElement>): void => {

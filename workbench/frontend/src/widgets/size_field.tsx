@@ -1,7 +1,6 @@
 /** Width and height: the usual ratios, two numbers, and a lock between them. */
 
-import { useComputed } from "@preact/signals";
-import { useRef } from "preact/hooks";
+import { useMemo, useRef } from "preact/hooks";
 
 import { nearest } from "../fitting";
 import type { ParameterInfo } from "../protocol";
@@ -23,8 +22,10 @@ export function SizeField({ store, width, height }: SizeProps) {
   const heading = useUnique();
   const { config } = store.desk;
   const size = { width: config.value.width ?? 0, height: config.value.height ?? 0 };
-  const chosen = size.width > 0 && size.height > 0 ? ratioOf(size) : undefined;
-  const offers = useComputed(() => RATIOS.map((ratio) => [ratio, sizeFor(ratio, width, height)] as const)).value;
+  const offers = useMemo(() => RATIOS.map((ratio) => [ratio, sizeFor(ratio, width, height)] as const), [width, height]);
+  // Coarse steps allow no exact ratio at times: what a button gave counts as its ratio.
+  const given = offers.find(([, offer]) => offer?.width === size.width && offer.height === size.height);
+  const chosen = given?.[0] ?? (size.width > 0 && size.height > 0 ? ratioOf(size) : undefined);
   const locked = config.value.ratio_lock;
   /** The ratio when the lock closed or a side was begun: each letter typed would round it anew. */
   const kept = useRef<number | null>(null);

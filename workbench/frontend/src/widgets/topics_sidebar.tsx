@@ -210,7 +210,7 @@ function Topic({ store, doing, onOpen, topic, simple }: TopicProps) {
   };
   const items = (): MenuEntry[] => [
     { label: t("topics.rename"), icon: "pencil", shortcut: "F2", testid: "rename-topic", act: rename },
-    { label: t("topics.move"), icon: "folder_move", items: () => projectItems(store, topic, doing) },
+    ...(simple ? [] : [{ label: t("topics.move"), icon: "folder_move" as const, items: () => projectItems(store, topic, doing) }]),
     "separator",
     { label: t("topics.delete"), icon: "trash", shortcut: "Del", danger: true, testid: "delete-topic", act: remove },
   ];
@@ -266,7 +266,7 @@ function Topic({ store, doing, onOpen, topic, simple }: TopicProps) {
               </span>
             </span>
           </button>
-          {topic.mine && !simple ? (
+          {topic.mine ? (
             <MenuButton class="wbx-icon-button wbx-on-hover" label={t("topics.actions", { title })} items={items} testid="topic-menu" />
           ) : null}
         </>
@@ -342,6 +342,17 @@ function NewProject({ store, doing, topic }: Common & { topic: TopicRow | null }
 
 function Asking({ store, doing }: Common) {
   const now = doing.value;
+  const place = useRef<HTMLSpanElement>(null);
+  /** The row that had the focus is gone: the open topic takes it. */
+  const refocus = (): void => {
+    requestAnimationFrame(() => {
+      if (document.activeElement !== document.body) return;
+      const panel = place.current?.closest(".wbx-topics");
+      const find = (what: string): HTMLElement | null => panel?.querySelector<HTMLElement>(what) ?? null;
+      const next = find("[data-active] .wbx-topic-open") ?? find(".wbx-topic-open") ?? find(".wbx-new-topic");
+      next?.focus({ preventScroll: true });
+    });
+  };
   const close = (): void => {
     doing.value = null;
   };
@@ -352,18 +363,18 @@ function Asking({ store, doing }: Common) {
         text={now.text}
         action={t("topics.delete")}
         onClose={close}
-        onConfirm={() => void deleteTopic(store, now.topic)}
+        onConfirm={() => void deleteTopic(store, now.topic).then(refocus)}
       />
     );
   }
-  if (now?.kind !== "delete-project") return null;
+  if (now?.kind !== "delete-project") return <span ref={place} hidden />;
   return (
     <Confirm
       title={t("projects.delete_title", { title: now.project.title })}
       text={now.text}
       action={t("topics.delete")}
       onClose={close}
-      onConfirm={() => void deleteProject(store, now.project)}
+      onConfirm={() => void deleteProject(store, now.project).then(refocus)}
     />
   );
 }

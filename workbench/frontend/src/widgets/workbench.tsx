@@ -2,7 +2,7 @@
 
 import { type ReadonlySignal, useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
-import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
 
 import { FeedView } from "../feed/feed_view";
 import { LightboxDialog } from "../feed/lightbox_dialog";
@@ -40,7 +40,12 @@ export function Workbench({ store, traits }: WidgetProps<Store>) {
     if (drawer.value !== null && out === null) drawer.value = null;
   }, [out]);
 
-  const fold = (side: Side, open: boolean): void => store.desk.setPanels({ [`${side}_open`]: open });
+  const fold = (side: Side, open: boolean): void => {
+    store.desk.setPanels({ [`${side}_open`]: open });
+    // The button that was pressed goes with its panel: its counterpart takes the focus.
+    const next = `[data-testid="${open ? "collapse" : "expand"}-${side}"]`;
+    requestAnimationFrame(() => frame.current?.querySelector<HTMLElement>(next)?.focus({ preventScroll: true }));
+  };
   const switchFor = (side: Side) =>
     has[side] && !layout.docked[side]
       ? { open: out === side, toggle: () => (drawer.value = out === side ? null : side) }
@@ -48,6 +53,10 @@ export function Workbench({ store, traits }: WidgetProps<Store>) {
   const closeDrawer = (): void => {
     drawer.value = null;
   };
+  // The same elements each time: moving a splitter does not draw what is beside it again.
+  const settings = useMemo(() => <ConfigForm store={store} traits={traits} />, [store, traits]);
+  const feed = useMemo(() => <FeedView store={store} />, [store]);
+  const viewer = useMemo(() => <LightboxDialog store={store} />, [store]);
   const part = { store, layout, out, fold, closeDrawer };
   return (
     <div
@@ -65,7 +74,7 @@ export function Workbench({ store, traits }: WidgetProps<Store>) {
       {has.config ? (
         <Part {...part} side="config">
           <div class="wbx-panel-scroll">
-            <ConfigForm store={store} traits={traits} />
+            {settings}
           </div>
           <div class="wbx-panel-corner">
             <Collapse {...part} side="config" />
@@ -78,7 +87,7 @@ export function Workbench({ store, traits }: WidgetProps<Store>) {
         {store.failure.value === null ? (
           <>
             <div class="wbx-ask-place">{store.hello.value === null ? <PromptSkeleton /> : <PromptForm store={store} />}</div>
-            <FeedView store={store} />
+            {feed}
           </>
         ) : (
           <Failed store={store} />
@@ -89,7 +98,7 @@ export function Workbench({ store, traits }: WidgetProps<Store>) {
       </Part>
       {out === null ? null : <div class="wbx-scrim" aria-hidden="true" onClick={closeDrawer} />}
       {help.value ? <Shortcuts onClose={() => (help.value = false)} /> : null}
-      <LightboxDialog store={store} />
+      {viewer}
     </div>
   );
 }
