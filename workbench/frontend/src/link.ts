@@ -16,7 +16,8 @@ export type LinkNote =
   | "" | "connection_lost" | "browser_offline" | "kernel_restarting" | "kernel_restarted"
   | "kernel_dead" | "widget_closed";
 
-const RECONNECT_AFTER_MS = 6000; // a socket that is open but silent; a busy kernel is silent, too
+const RECONNECT_SILENT_MS = 6000; // the socket is open; a kernel that is busy is silent, too
+const RECONNECT_CLOSED_MS = 1500; // the host knows that it is closed, and waits longer each time
 const RECONNECT_MOST_MS = 60_000;
 const FINAL: Record<string, LinkNote> = {
   restarting: "kernel_restarting",
@@ -33,7 +34,7 @@ export interface LinkEvents {
 }
 
 /** Several widgets of a page share a kernel: it is asked to reconnect once, not once for each. */
-const reconnects = new WeakMap<Kernel, { at: number; wait: number }>();
+const reconnects = new WeakMap<Kernel, { at: number; times: number }>();
 
 export class Link {
   readonly state = signal<LinkState>("connecting");
@@ -60,8 +61,7 @@ export class Link {
   /** A ping came. */
   heard(): void {
     this.heardAt = Date.now();
-    const kernel = this.kernel && reconnects.get(this.kernel);
-    if (kernel) kernel.wait = RECONNECT_AFTER_MS;
+    if (this.kernel) reconnects.delete(this.kernel);
     clearTimeout(this.retry);
     this.update();
   }
@@ -114,25 +114,29 @@ export class Link {
   }
 
   private reconnectLater(): void {
-    if (!this.kernel?.reconnect) return;
     clearTimeout(this.retry);
-    const wait = reconnects.get(this.kernel)?.wait ?? RECONNECT_AFTER_MS;
+    if (!this.kernel?.reconnect) return;
     this.retry = setTimeout(() => {
       if (this.state.peek() !== "offline") return;
       if (globalThis.navigator?.onLine !== false) this.reconnect();
       this.reconnectLater();
-    }, wait);
+    }, this.patience());
+  }
+
+  /** How long to wait for the next attempt; doubled with each. */
+  private patience(): number {
+    const times = (this.kernel && reconnects.get(this.kernel)?.times) ?? 0;
+    const isOpen = this.kernel?.connectionStatus === "connected";
+    return Math.min(RECONNECT_MOST_MS, (isOpen ? RECONNECT_SILENT_MS : RECONNECT_CLOSED_MS) * 2 ** times);
   }
 
   private reconnect(): void {
     const kernel = this.kernel;
     if (!kernel?.reconnect) return;
-    const before = reconnects.get(kernel) ?? { at: 0, wait: RECONNECT_AFTER_MS };
-    if (Date.now() - before.at < before.wait / 2) return; // another widget has just done it
-    reconnects.set(kernel, {
-      at: Date.now(),
-      wait: Math.min(RECONNECT_MOST_MS, before.wait * 2),
-    });
+    const before = reconnects.get(kernel);
+    // Another widget of the page may just have done it.
+    if (before && Date.now() - before.at < RECONNECT_CLOSED_MS / 2) return;
+    reconnects.set(kernel, { at: Date.now(), times: (before?.times ?? 0) + 1 });
     // Failing means still no connection: the next turn tries again.
     kernel.reconnect().then(
       () => this.events.reach(),

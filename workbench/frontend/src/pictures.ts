@@ -66,6 +66,11 @@ export class Pictures {
     return this.entry(`${of.asset?.id ?? of.id}:${size}`, "thumbs", size, of.id);
   }
 
+  /** Without making room for it. */
+  known(asset: string, size: Size): Entry | undefined {
+    return this.entries.get(`${asset}:${size}`);
+  }
+
   preview(id: string): Entry {
     return this.entry(`preview:${id}`, "previews", 256, id);
   }
@@ -318,9 +323,8 @@ export function useThumb(store: Store, of: Pictured | undefined, size: number, n
   const picture = entry.shown.value;
   if (picture.url) return picture;
   // Another size that is there is better than nothing.
-  const other = pictures.thumb({ id, asset: { id: asset } }, pixels === 256 ? 768 : 256);
-  const { url } = other.shown.value;
-  return url ? { url, state: picture.state } : picture;
+  const other = pictures.known(asset, pixels === 256 ? 768 : 256)?.shown.value.url;
+  return other ? { url: other, state: picture.state } : picture;
 }
 
 /** The picture of a topic. */

@@ -192,6 +192,16 @@ test("a silent connection is reconnected, ever more rarely", async () => {
   expect(page.model.kernel.reconnects).toBeGreaterThanOrEqual(2);
 });
 
+test("a socket that is closed is reconnected soon, by one of several widgets", async () => {
+  const page = await openPage();
+  page.model.kernel.connectionStatus = "connecting";
+  page.kernel.drop = () => true;
+  await pass(4200);
+  expect(page.model.kernel.reconnects).toBe(1);
+  await pass(3000);
+  expect(page.model.kernel.reconnects).toBe(2);
+});
+
 test("when the socket is back the page asks at once", async () => {
   const page = await openPage();
   page.kernel.drop = () => true;

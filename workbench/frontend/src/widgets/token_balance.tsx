@@ -20,11 +20,14 @@ export function TokenBalance({ store }: WidgetProps<Store>) {
   );
 }
 
-/** The unit that the chosen model is paid in comes first; then tokens, then any. */
+const NOTHING_YET: BalanceRow = { unit: "token", amount_micro: 0, change_micro: 0, reason: "", transaction_id: null };
+
+/** The unit that the chosen model is paid in comes first; then tokens, then any; 0 before the first booking. */
 function shownBalance(store: Store): BalanceRow | undefined {
   const balances = store.balances.value;
   const unit = store.desk.model.value?.unit;
-  return (unit === undefined ? undefined : balances.get(unit)) ?? balances.get("token") ?? [...balances.values()][0];
+  const found = (unit === undefined ? undefined : balances.get(unit)) ?? balances.get("token") ?? [...balances.values()][0];
+  return found ?? (store.hello.value?.balances === undefined ? undefined : NOTHING_YET);
 }
 
 export function TokenChip({ store }: { store: Store }) {

@@ -343,13 +343,14 @@ function NewProject({ store, doing, topic }: Common & { topic: TopicRow | null }
 function Asking({ store, doing }: Common) {
   const now = doing.value;
   const place = useRef<HTMLSpanElement>(null);
-  /** The row that had the focus is gone: the open topic takes it. */
-  const refocus = (): void => {
+  /** The row that has the focus is about to go, or gone: the open topic takes it. */
+  const refocus = (id: string): void => {
     requestAnimationFrame(() => {
-      if (document.activeElement !== document.body) return;
+      const active = document.activeElement;
+      if (active !== document.body && !active?.closest(`[data-id="${id}"], .wbx-project`)) return;
       const panel = place.current?.closest(".wbx-topics");
       const find = (what: string): HTMLElement | null => panel?.querySelector<HTMLElement>(what) ?? null;
-      const next = find("[data-active] .wbx-topic-open") ?? find(".wbx-topic-open") ?? find(".wbx-new-topic");
+      const next = find(`[data-active]:not([data-id="${id}"]) > .wbx-topic-open`) ?? find(`:not([data-id="${id}"]) > .wbx-topic-open`) ?? find(".wbx-new-topic");
       next?.focus({ preventScroll: true });
     });
   };
@@ -363,7 +364,7 @@ function Asking({ store, doing }: Common) {
         text={now.text}
         action={t("topics.delete")}
         onClose={close}
-        onConfirm={() => void deleteTopic(store, now.topic).then(refocus)}
+        onConfirm={() => void deleteTopic(store, now.topic).then(() => refocus(now.topic.id))}
       />
     );
   }
@@ -374,7 +375,7 @@ function Asking({ store, doing }: Common) {
       text={now.text}
       action={t("topics.delete")}
       onClose={close}
-      onConfirm={() => void deleteProject(store, now.project).then(refocus)}
+      onConfirm={() => void deleteProject(store, now.project).then(() => refocus(now.project.id))}
     />
   );
 }
