@@ -16,6 +16,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable, Mapping
+from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -83,6 +84,7 @@ class Desk:
         self._unfollow: Callable[[], None] | None = None
         self._rev = 0
         self._unsaved = self._timed = False
+        self._writing: Future[None] | None = None  # the latest write
         self._state = self._restore()
         self._model = self._find_model(self._state.settings.model)
         self.config = Config(self)
@@ -381,10 +383,11 @@ class Desk:
         except EngineClosed:
             return
 
-    def _write(self) -> Any:
+    def _write(self) -> Future[None] | None:
+        """Begin to write what is not kept yet; returns the latest write, which may be under way."""
         with self._lock:
             if not self._unsaved:
-                return None
+                return self._writing
             self._unsaved = False
             state = self._state
             value = {
@@ -397,10 +400,11 @@ class Desk:
             }
             store = self._engine.store
             written = store.set_preference(self.identity.user, self._preference, value)
+            self._writing = written
         written.add_done_callback(self._written)
         return written
 
-    def _written(self, future: Any) -> None:
+    def _written(self, future: Future[None]) -> None:
         if future.cancelled() or future.exception() is not None:
             self._unsaved = True  # the next change tries again
             error = "cancelled" if future.cancelled() else future.exception()
@@ -412,7 +416,7 @@ class Desk:
             written = self._write()
             if written is not None and not self._engine.loop.is_current():
                 written.result(_FLUSH_S)
-        except (WorkbenchError, OSError, TimeoutError) as error:
+        except (WorkbenchError, OSError, TimeoutError, CancelledError) as error:
             # A closed engine or a full disk: what is lost is the latest half second of typing.
             _log.debug("The settings of this notebook were not kept: %s", error)
 

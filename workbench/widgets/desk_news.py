@@ -46,13 +46,15 @@ class DeskNews:
         self._waiting = (from_client, from_n)
 
     async def run(self) -> None:
-        """Push until nothing is waiting.
+        """Push until nothing is waiting; at once back if that is being done already.
 
         Raises
         ------
         StoreError
             The workspace cannot be read; the next change tries again.
         """
+        if self.running:
+            return  # two changes came before the first run began
         self.running = True
         try:
             while self._waiting is not None:
