@@ -60,18 +60,18 @@ def folder_with(rows: int, scratch: Path, name: str) -> Path:
     return folder
 
 
-def fill(folder: Path, rows: int) -> None:
+def fill(folder: Path, rows: int, *, topics: int = _TOPICS) -> None:
     """Make a workspace with `rows` generations (a multiple of 4)."""
     if rows % PER_BATCH:
         raise ValueError(f"rows must be a multiple of {PER_BATCH}, not {rows}")
     store = SqliteStore(folder)
     try:
         draw = random.Random(7)
-        topics = [store.create_topic(ME, f"Topic {i}").result().id for i in range(_TOPICS)]
+        ids = [store.create_topic(ME, f"Topic {i}").result().id for i in range(topics)]
         batches = rows // PER_BATCH
         for start in range(0, batches, _CHUNK):
             chunk = range(start, min(start + _CHUNK, batches))
-            tables = _tables(chunk, batches, topics, draw)
+            tables = _tables(chunk, batches, ids, draw)
 
             def work(tx: Any, tables: dict[str, list[tuple[Any, ...]]] = tables) -> None:
                 for table, found in tables.items():

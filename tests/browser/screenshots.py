@@ -135,8 +135,10 @@ SCENES: dict[str, Scene] = {
     "empty": Scene(("import workbench as wb", "wb.Workbench(height=860)"), undo=_nothing),
     "loading": Scene(
         (
-            "import workbench as wb\nbench = wb.Workbench(height=860)",
-            "bench._channel.receive = lambda *message: None\nbench",
+            "import workbench as wb\n"
+            "from workbench.widgets.channel import Channel\n"
+            "Channel.receive = lambda *message: None",
+            "wb.Workbench(height=860)",
         ),
         undo=_nothing,
     ),
