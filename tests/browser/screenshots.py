@@ -135,9 +135,11 @@ SCENES: dict[str, Scene] = {
     "empty": Scene(("import workbench as wb", "wb.Workbench(height=860)"), undo=_nothing),
     "loading": Scene(
         (
-            "import workbench as wb\n"
-            "from workbench.widgets.channel import Channel\n"
-            "Channel.receive = lambda *message: None",
+            (
+                "import workbench as wb\n"
+                "from workbench.widgets.channel import Channel\n"
+                "Channel.receive = lambda *message: None"
+            ),
             "wb.Workbench(height=860)",
         ),
         undo=_nothing,
