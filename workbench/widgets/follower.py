@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 ACK_LOST_S = 2.0
 RETRY_S = 1.0  # after the workspace could not be read
+_LOOK_EVERY_S = 0.01
 COUNT_EVERY_S = 1.0  # the number of images of a large topic is told so often
 LARGE_TOPIC = 500  # images
 PAGE = 500  # changes read at once
@@ -289,7 +290,8 @@ class Follower:
         self._read = read
         self._send = send
         self._on_trouble = on_trouble
-        self._last = float("-inf")
+        self._last = float("-inf")  # when the last delta was sent
+        self._looked = float("-inf")
         self._told: dict[str, tuple[float, int]] = {}  # topic -> when, how many images
 
     async def run(self) -> None:
@@ -299,9 +301,9 @@ class Follower:
             await self._next_turn()
             if not self._client.following:
                 continue
-            self._last = loop.time()
+            self._looked = loop.time()
             try:
-                await self._turn()
+                await self._turn(self._looked)
             except EngineClosed:
                 return
             except StoreError as error:
@@ -317,13 +319,14 @@ class Follower:
                 await client.woken.wait()
         except TimeoutError:
             pass  # a number is due
-        await asyncio.sleep(max(0.0, self._last + DELTA_EVERY_S - loop.time()))
+        # A look that found nothing for this page costs the next change only a moment.
+        at = max(self._last + DELTA_EVERY_S, self._looked + _LOOK_EVERY_S)
+        await asyncio.sleep(max(0.0, at - loop.time()))
         client.woken.clear()  # what came meanwhile is read now, too
 
-    async def _turn(self) -> None:
+    async def _turn(self, now: float) -> None:
         client = self._client
         epoch = client.epoch
-        now = self._last
         due = {id for id in client.late if now - self._told_at(id) >= COUNT_EVERY_S}
         held = {
             id
@@ -348,6 +351,7 @@ class Follower:
         client.in_flight = set(delta.counts)
         client.waiting = True
         client.answered.clear()
+        self._last = asyncio.get_running_loop().time()
         self._send(delta.message(prev))
         try:
             async with asyncio.timeout(ACK_LOST_S):

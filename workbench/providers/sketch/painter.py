@@ -17,7 +17,8 @@ from workbench.providers.sketch.palettes import choose_palette
 from workbench.providers.sketch.pen import mix, tone
 from workbench.providers.sketch.scene import Target, compose
 from workbench.providers.sketch.streams import Stream
-from workbench.providers.sketch.styles import STYLES, paint_in
+from workbench.providers.sketch.style_names import STYLES
+from workbench.providers.sketch.styles import paint_in
 from workbench.providers.sketch.understanding import Understanding, understand
 
 __all__ = ["STYLES", "VERSION", "Understanding", "encode_png", "paint", "understand"]

@@ -30,6 +30,7 @@ from workbench.domain.records import JsonValue
 from workbench.domain.status import ErrorKind
 from workbench.errors import ProviderError
 from workbench.ports import ProviderState
+from workbench.providers.sketch.style_names import STYLES
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -47,8 +48,6 @@ _STYLE_HELP = "How it is painted."
 
 
 def _parameters() -> dict[str, Parameter]:
-    from workbench.providers.sketch.styles import STYLES
-
     def size(label: str) -> Parameter:
         return Parameter(
             ParameterKind.INTEGER,

@@ -22,15 +22,6 @@ from workbench.providers.sketch.streams import Array, Stream, cloudy, noise
 
 _f = np.float32
 
-STYLES: dict[str, str] = {
-    "painterly": "oil on canvas: curved brush strokes with visible bristles",
-    "watercolour": "transparent washes on rough paper, with wet edges",
-    "ink": "pen and wash: contours and hatching in ink over light colour",
-    "pastel": "chalk on toned paper, with the tooth of the paper showing",
-    "print": "a poster print: flat shapes in few colours, slightly out of register",
-    "pointillist": "dots of pure colour, close together",
-}
-
 
 def paint_in(
     style: str, target: Target, steps: int, seed: int, lead: float
