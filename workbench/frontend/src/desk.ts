@@ -19,7 +19,7 @@ export const NO_CONFIG: Config = {
 };
 type Part = keyof Config | "draft" | "topic_id" | "selection" | "panels";
 interface Change { config?: Partial<Config>; draft?: string; topic_id?: string; selection?: string[]; panels?: Panels }
-type Send = (args: Change & { n: number }) => Promise<unknown>;
+type Send = (args: Change & { n: number }) => Promise<{ rev?: number } | undefined>;
 
 const same = (a: unknown, b: unknown): boolean =>
   a === b || (typeof a === "object" && JSON.stringify(a) === JSON.stringify(b));
@@ -138,7 +138,12 @@ export class DeskStore {
     this.waiting = {};
     const n = ++this.n;
     this.send({ ...change, n }).then(
-      () => this.confirm(n),
+      (answer) => {
+        this.confirm(n);
+        // Somebody else's later change may have been told before this answer came.
+        const told = answer?.rev;
+        if (this.known && told !== undefined && told <= this.rev) this.takeOver(this.known);
+      },
       (error: unknown) => this.refused(n, change, error),
     );
   };

@@ -24,8 +24,10 @@ const AHEAD = 2; // pieces on their way at a time
 export async function readFile(store: Store, kind: FileKind, id: string, options: FileOptions = {}): Promise<FileRead> {
   const { signal, onProgress } = options;
   const calls = signal ? { signal } : {};
-  const { handle, name, mime, size } = await store.call<OpenedFile>("file.open", { kind, id }, calls);
+  // Never given up half-way: a handle that nobody knows is one that nobody closes.
+  const { handle, name, mime, size } = await store.call<OpenedFile>("file.open", { kind, id });
   try {
+    if (signal?.aborted) throw new WorkbenchError("aborted", `${name} is not wanted any more.`);
     const count = Math.max(1, Math.ceil(size / FILE_CHUNK_BYTES));
     const pieces = new Array<DataView<ArrayBuffer>>(count);
     let next = 0;
