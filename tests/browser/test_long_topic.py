@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.test_journey import WORKBENCH, live
+from tests.browser.test_deleting import WORKBENCH, live
 
 if TYPE_CHECKING:
     from tests.browser.lab_world import LabPage

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.test_journey import COMPLETED, WORKBENCH, ids, live
+from tests.browser.test_deleting import COMPLETED, WORKBENCH, ids, live
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator

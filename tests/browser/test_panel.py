@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.lab_world import eventually
-from tests.browser.test_journey import COMPLETED, SMALL, WIDE, WORKBENCH, live
+from tests.browser.test_deleting import COMPLETED, SMALL, WIDE, WORKBENCH, live
 
 if TYPE_CHECKING:
     from tests.browser.conftest import MakeLab

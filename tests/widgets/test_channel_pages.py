@@ -120,6 +120,24 @@ def test_a_page_that_slept_asks_what_it_missed_and_gets_exactly_that(
     until(lambda: page.statuses() == ["completed"] * 5, "and it is live again")
 
 
+@pytest.mark.req("LIVE-5", "LIVE-6")
+def test_a_page_that_hears_the_pings_of_others_and_is_told_nothing_is_called_back(
+    ws: Workspace, wire: Wire
+) -> None:
+    topic = ws.create_topic("Foxes")
+    page, other = Page(wire), Page(wire)
+    page.hello()
+    other.hello()
+    Desk.of(ws, "test").change({"topic_id": topic.id})
+    page.send("bye")  # said by somebody else in its name
+    until(lambda: page.gaps > 0, "it hears that it missed something")
+    page.since()
+    ws.generate("a fox", topic=topic, width=64, height=64, steps=2).wait(30)
+    until(lambda: page.statuses() == ["completed"], "it is told again")
+    assert page.gaps == 1
+    assert other.gaps == 0
+
+
 @pytest.mark.req("LIVE-5")
 def test_a_gap_is_healed_with_since(ws: Workspace, page: Page) -> None:
     topic = ws.create_topic("Foxes")

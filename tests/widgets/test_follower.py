@@ -93,6 +93,21 @@ def test_other_topics_tell_only_how_many_images_they_have(ws: Workspace) -> None
     assert looking.rows()["generation", again.id]["d"]["status"] == "completed"
 
 
+@pytest.mark.req("TOP-7")
+def test_a_project_comes_back_with_its_topics(idle_ws: Workspace, looking: Looking) -> None:
+    project, elsewhere = idle_ws.create_project("Trips"), idle_ws.create_topic("Elsewhere")
+    topic = idle_ws.create_topic("Birds", project=project)
+    looking.rows()
+    project.delete()
+    rows = looking.rows()
+    assert rows["project", project.id]["k"] == "gone"  # the page drops its topics with it
+    project.restore()
+    rows = looking.rows()
+    assert rows["project", project.id]["k"] == "put"
+    assert rows["topic", topic.id]["d"]["title"] == "Birds"
+    assert ("topic", elsewhere.id) not in rows
+
+
 def test_a_deleted_batch_is_gone_and_comes_back_with_its_generations(
     idle_ws: Workspace, looking: Looking
 ) -> None:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.errors import EngineClosed, InvalidRequest, NotAllowed, StoreError
 from workbench.widgets import bundle
-from workbench.widgets.client import Client, Clients
+from workbench.widgets.client import MOST_ALIVE, Client, Clients
 from workbench.widgets.desk_news import DeskNews
 from workbench.widgets.failures import DISK_WAIT, FOR_EVERYBODY, INTERNAL, failure, refusal
 from workbench.widgets.follower import Delta, Follower, Reader
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 SAME_NOTICE_S = 10.0
 UNSEEN_S = 60.0  # what Python said before there was a page is kept so long for it
 _END_S = 2.0
+_UNTOLD = 3  # pongs of a page that is told nothing; one that asks has its answer sooner
 
 _CLOSED = "This widget or its workspace was closed. Run its cell again."
 _OTHER_VERSION = "This page belongs to another version of image-workbench. Load the page again."
@@ -197,7 +198,7 @@ class Channel:
             case "ack":
                 client.ack(str(request.args["cursor"]))
             case "pong" | "probe":
-                pass  # being heard is all
+                self._recall(client)  # but for that, being heard is all
             case "bye":
                 self._leave(self._clients.forget(client.name))
             case "abort":
@@ -210,6 +211,20 @@ class Channel:
                 if request.op in ("topic.open", "page"):
                     client.look_at(str(request.args["topic_id"]))
                 self._serving.serve(request, lambda: self._context(client, request.buffers))
+
+    def _recall(self, client: Client) -> None:
+        """Let a page that answers pings, but is told nothing, ask what it missed.
+
+        It was given up while it lived, or somebody spoke in its name; as long as there are other
+        pages it hears their pings, and would look live. (One that asks already ignores this.)
+        """
+        if client.following:
+            return
+        client.untold += 1
+        if client.untold >= _UNTOLD and (client.alive or len(self._clients.alive()) < MOST_ALIVE):
+            client.untold = 0
+            gap = Delta(cursor="?", rows=[], more=False)
+            self._push({"push": "delta", **gap.message("?")}, client.name)
 
     def _context(self, client: Client, buffers: tuple[bytes, ...] = ()) -> Context:
         return Context(

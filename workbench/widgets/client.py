@@ -41,6 +41,8 @@ class Client:
         Up to where the feed was read; beyond `sent` there was nothing for the page.
     epoch:
         Grows when the page starts anew from another cursor; what was being read before is void.
+    untold:
+        Pings that it answered while it is sent no deltas.
     late:
         Topics whose number of images changed and was not told yet.
     in_flight:
@@ -64,6 +66,7 @@ class Client:
     read: str = ""
     epoch: int = 0
     waiting: bool = False
+    untold: int = 0
     late: set[str] = field(default_factory=set)
     in_flight: set[str] = field(default_factory=set)
     topics: tuple[str, ...] = ()  # replaced whole: threads read it
@@ -88,6 +91,7 @@ class Client:
         self.epoch += 1
         self.acked = self.sent = self.read = cursor
         self.waiting = False
+        self.untold = 0
         self.in_flight.clear()
         self.following = True
         self.answered.set()

@@ -84,6 +84,7 @@ class Changes:
         self.restored: set[str] = set()  # batches
         self.topics: dict[str, int] = {}  # revisions
         self.projects: dict[str, int] = {}
+        self.returned: set[str] = set()  # projects from the trash, and their topics with them
         self.counted: set[str] = set()  # topics with more or fewer images
         self.others: dict[tuple[str, str], Row] = {}
         self.queue = 0
@@ -105,6 +106,8 @@ class Changes:
             self.topics[change.id] = change.rev
         elif change.entity == "project" and "topics" in self._scopes:
             self.projects[change.id] = change.rev
+            if change.kind == "update" and change.data.get("deleted_at", 0) is None:
+                self.returned.add(change.id)
         elif change.entity == "ledger" and "balance" in self._scopes:
             self._booking(change)
         elif change.entity == "queue" and "queue" in self._scopes:
@@ -230,6 +233,10 @@ class Reader:
             projects = self._rows.projects(list(changes.projects))
             found += _put_or_gone("project", changes.projects, projects)
         wanted = {**dict.fromkeys(changes.counted, 0), **changes.topics}
+        if changes.returned:  # nothing changed in the topics themselves
+            views = [view.record for view in self._rows.view.topics()]
+            back = [record.id for record in views if record.project_id in changes.returned]
+            wanted = {**dict.fromkeys(back, 0), **wanted}
         if wanted:
             topics = self._rows.topics(list(wanted))
             counts.update({id: row["images"] for id, row in topics.items()})

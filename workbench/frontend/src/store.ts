@@ -285,6 +285,10 @@ export class Store {
       if (row.k === "put") next.set(row.id, row.d);
       else next.delete(row.id);
       this.projectRows.value = next;
+      // Its topics went with it, although nothing changed in them.
+      if (row.k === "gone") {
+        for (const topic of [...this.topicRows.peek().values()]) if (topic.project_id === row.id) this.dropTopic(topic.id);
+      }
     } else if (row.e === "balance") {
       this.balances.value = new Map(this.balances.peek()).set(row.d.unit, row.d);
     } else if (row.e === "queue") {

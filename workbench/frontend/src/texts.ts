@@ -162,6 +162,7 @@ export const TEXTS = {
   "keys.favourite": "Favourite",
   "keys.rate": "Rate",
   "keys.delete": "Delete (can be undone)",
+  "keys.undo": "Undo what a message just told",
   "keys.walk": "Next and previous image (viewer)",
   "keys.zoom": "Zoom (viewer)",
   "keys.download": "Download (viewer)",

@@ -1,22 +1,17 @@
 /** Says in the live region what ended: at most one message in two seconds, put together. */
 
-import { effect, type ReadonlySignal, signal } from "@preact/signals";
+import { effect } from "@preact/signals";
 
 import type { Status } from "../protocol";
 import type { Store } from "../store";
 import { feedText } from "../texts_feed";
+import { liveOf } from "../ui/live";
 import { ended } from "./words";
 
 const EVERY_MS = 2000;
 
-export interface Announcer {
-  readonly text: ReadonlySignal<string>;
-  dispose(): void;
-}
-
-/** Follows the images of the active batches; the first look says nothing. */
-export function announcer(store: Store): Announcer {
-  const text = signal("");
+/** Follows the images of the active batches; the first look says nothing. Returns how to stop. */
+export function announce(store: Store): () => void {
   const seen = new Map<string, Status>();
   let finished = 0;
   let failed = 0;
@@ -32,7 +27,7 @@ export function announcer(store: Store): Announcer {
     if (failed === 1) parts.push(feedText("feed.failed_one"));
     if (failed > 1) parts.push(feedText("feed.failed", { count: failed }));
     finished = failed = 0;
-    text.value = parts.join(", ");
+    liveOf(store).say(parts.join(", "));
   };
 
   const stop = effect(() => {
@@ -54,11 +49,8 @@ export function announcer(store: Store): Announcer {
       timer = setTimeout(say, Math.max(150, last + EVERY_MS - Date.now()));
     }
   });
-  return {
-    text,
-    dispose: () => {
-      stop();
-      clearTimeout(timer);
-    },
+  return () => {
+    stop();
+    clearTimeout(timer);
   };
 }

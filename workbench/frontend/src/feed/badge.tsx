@@ -31,12 +31,16 @@ export function statusText(status: Shown): string {
 export function Badge({ row }: { row: GenerationRow }) {
   const status = shownStatus(row);
   const text = statusText(status);
-  const quiet = status === "completed" || status === "failed" || status === "cancelled";
+  const quiet = !["pending", "queued", "processing"].includes(status);
   const words = status === "processing" ? `${percent(row)} %` : text;
   return (
     <span class="wbx-badge" data-status={status} {...tip(row.error?.message ?? text)}>
       <Icon name={ICONS[status]} />
-      {quiet ? null : <span aria-hidden="true">{words}</span>}
+      {quiet ? null : (
+        <span class="wbx-badge-words" aria-hidden="true">
+          {words}
+        </span>
+      )}
       <span class="wbx-hidden">{text}</span>
     </span>
   );

@@ -208,7 +208,7 @@ function Meta({ state, row }: { state: FeedState; row: BatchRow }) {
   const took = batchDuration(rows);
   const running = rows.some((one) => !ended(one));
   const left = running ? secondsLeft(rows, store.time()) : null;
-  const parts: { text: string; title?: string; strong?: boolean }[] = [];
+  const parts: { text: string; title?: string }[] = [];
   const model = modelTitle(row.model, store.models.value);
   if (model !== "") parts.push({ text: model });
   const given = size(row.width, row.height);
@@ -217,14 +217,16 @@ function Meta({ state, row }: { state: FeedState; row: BatchRow }) {
   if (took !== null) parts.push({ text: duration(took) });
   const price = cost(rows);
   if (!running && price !== "") parts.push({ text: price });
-  if (left !== null) parts.push({ text: leftText(left), strong: true });
   return (
     <p class="wbx-meta">
-      {parts.map((part, at) => (
-        <span key={at} title={part.title} data-strong={part.strong ? "" : undefined}>
-          {part.text}
-        </span>
-      ))}
+      <span class="wbx-meta-facts">
+        {parts.map((part, at) => (
+          <span key={at} title={part.title}>
+            {part.text}
+          </span>
+        ))}
+      </span>
+      {left === null ? null : <span class="wbx-meta-left">{leftText(left)}</span>}
     </p>
   );
 }

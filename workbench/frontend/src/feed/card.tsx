@@ -209,7 +209,9 @@ function Cancelled({ state, row }: PartProps) {
 function Unknown({ state, row }: PartProps) {
   return (
     <div class="wbx-card-message" data-testid="error">
-      <p class="wbx-card-warn">{feedText("card.unknown_title")}</p>
+      <p class="wbx-card-warn" {...tip(feedText("card.unknown_hint"))}>
+        {feedText("status.unknown")}
+      </p>
       <p class="wbx-card-hint">{feedText("card.unknown_hint")}</p>
       {row.mine ? (
         <div class="wbx-card-choice">

@@ -7,7 +7,7 @@ import type { Store } from "../store";
 import { feedText } from "../texts_feed";
 import { Icon } from "../ui/icons";
 import { tip } from "../ui/tooltip";
-import { announcer } from "./announce";
+import { announce } from "./announce";
 import { Batch } from "./batch";
 import type { Block } from "./blocks";
 import { Empty, EndMark, FeedFailed, Skeleton } from "./edges";
@@ -22,17 +22,11 @@ interface FeedViewProps {
 
 export function FeedView({ store, withPrompt = true }: FeedViewProps) {
   const state = useMemo(() => new FeedState(store), [store]);
-  const live = useMemo(() => announcer(store), [store]);
   const root = useRef<HTMLDivElement>(null);
   const scroller = useRef<HTMLDivElement>(null);
   const list = useRef<HTMLDivElement>(null);
-  useEffect(
-    () => () => {
-      state.dispose();
-      live.dispose();
-    },
-    [state, live],
-  );
+  useEffect(() => () => state.dispose(), [state]);
+  useEffect(() => announce(store), [store]);
   useLayoutEffect(() => {
     if (!root.current || !scroller.current || !list.current) return undefined;
     return state.attach(root.current, scroller.current, list.current);
@@ -72,9 +66,6 @@ export function FeedView({ store, withPrompt = true }: FeedViewProps) {
         {phase === "empty" ? <Empty store={store} withPrompt={withPrompt} /> : null}
       </div>
       {phase === "ready" ? <Pill state={state} /> : null}
-      <div class="wbx-hidden" role="status" aria-live="polite">
-        {live.text.value}
-      </div>
     </div>
   );
 }

@@ -9,12 +9,14 @@ import type { GenerationRow } from "../protocol";
 import type { Store } from "../store";
 import { feedText } from "../texts_feed";
 import { Icon } from "../ui/icons";
+import { LiveRegion, liveOf } from "../ui/live";
+import { Toasts } from "../ui/toast";
 import { tip } from "../ui/tooltip";
-import { Notices } from "./notices";
 import { attempt, downloadOriginal, remove } from "./actions";
 import { Filmstrip } from "./filmstrip";
 import { FullPictures } from "./full_pictures";
 import { Side, useDetails } from "./lightbox_side";
+import { useOneView } from "./one_view";
 import { Stage, type StageHandle } from "./stage";
 import { Walk } from "./walk";
 import { clamped } from "./words";
@@ -28,11 +30,18 @@ interface LightboxProps {
 /** Mount once per root; it shows itself while `store.lightbox` names a generation. */
 export function LightboxDialog({ store, canReuse = true }: LightboxProps) {
   const id = store.lightbox.value;
-  return id === null ? null : <Open store={store} first={id} canReuse={canReuse} />;
+  const { place, mine } = useOneView(store, id !== null);
+  return (
+    <>
+      <span ref={place} hidden />
+      {id !== null && mine ? <Open store={store} first={id} canReuse={canReuse} /> : null}
+    </>
+  );
 }
 
 function Open({ store, first, canReuse }: { store: Store; first: string; canReuse: boolean }) {
   const dialog = useRef<HTMLDialogElement>(null);
+  const began = useRef(false);
   const close = (): void => {
     store.lightbox.value = null;
   };
@@ -60,6 +69,14 @@ function Open({ store, first, canReuse }: { store: Store; first: string; canReus
     if (!element.open) element.showModal();
     return () => element.close();
   }, []);
+  // On no button at first (all keys work from here), and never lost with a button that went.
+  useLayoutEffect(() => {
+    const element = dialog.current;
+    const inside = element?.contains(document.activeElement) ?? false;
+    const box = element?.querySelector<HTMLElement>(".wbx-box");
+    if (box && (!began.current || !inside)) box.focus({ preventScroll: true });
+    began.current = true;
+  });
 
   // The picture in view is known outside too: the feed gives its card the focus afterwards, and
   // Python may ask for another one.
@@ -100,7 +117,9 @@ function Open({ store, first, canReuse }: { store: Store; first: string; canReus
         canReuse={canReuse}
         close={close}
       />
-      <Notices store={store} />
+      {/* What lies outside a modal dialog is neither clicked nor read. */}
+      <Toasts store={store} />
+      <LiveRegion store={store} />
     </dialog>
   );
 }
@@ -120,7 +139,7 @@ function Viewer({ store, walk, pictures, id, canReuse, close }: ViewerProps) {
   const row = walk.row(id) ?? details?.row;
   if (row === undefined) {
     return (
-      <div class="wbx-box" tabIndex={-1} autofocus>
+      <div class="wbx-box" tabIndex={-1}>
         <div class="wbx-box-empty" role={failed ? "alert" : "status"}>
           <p>{failed ? feedText("box.failed", { reason: failed }) : feedText("box.loading")}</p>
           <button type="button" class="wbx-small" onClick={close}>
@@ -132,6 +151,7 @@ function Viewer({ store, walk, pictures, id, canReuse, close }: ViewerProps) {
   }
   const batch = store.batch(row.batch_id).value ?? details?.batch;
   const alt = clamped(details?.prompt ?? batch?.prompt ?? "") || feedText("batch.no_prompt");
+  const place = walk.place.value + 1;
 
   const judge = async (values: { rating?: number; favourite?: boolean }): Promise<void> => {
     await attempt(store, async () => {
@@ -194,7 +214,7 @@ function Viewer({ store, walk, pictures, id, canReuse, close }: ViewerProps) {
     }
   };
   return (
-    <div class="wbx-box" onKeyDown={key}>
+    <div class="wbx-box" tabIndex={-1} onKeyDown={key}>
       <div class="wbx-box-main">
         <Stage
           store={store}
@@ -213,9 +233,11 @@ function Viewer({ store, walk, pictures, id, canReuse, close }: ViewerProps) {
           <ZoomTool label={feedText("box.zoom_in")} icon="plus" act={() => stage.current?.zoomBy(1.5)} hint="+" />
         </div>
         <Filmstrip store={store} walk={walk} />
-        <div class="wbx-hidden" role="status" aria-live="polite">
-          {`${alt}. ${walk.place.value + 1}`}
-        </div>
+        <Said
+          key={id}
+          store={store}
+          text={feedText("box.shown", { index: place, prompt: clamped(alt, 60) })}
+        />
         {walk.error.value === "" ? null : (
           <p class="wbx-box-note" role="alert">
             {walk.error.value}
@@ -237,6 +259,12 @@ function Viewer({ store, walk, pictures, id, canReuse, close }: ViewerProps) {
   );
 }
 
+/** Tells once which picture came into view. */
+function Said({ store, text }: { store: Store; text: string }) {
+  useEffect(() => liveOf(store).say(text), []);
+  return null;
+}
+
 function Turn({ walk, direction }: { walk: Walk; direction: "next" | "previous" }) {
   const label = feedText(direction === "next" ? "box.next" : "box.previous");
   return (
@@ -247,7 +275,8 @@ function Turn({ walk, direction }: { walk: Walk; direction: "next" | "previous" 
       data-testid={direction}
       aria-label={label}
       {...tip(label, direction === "next" ? "→" : "←")}
-      disabled={!walk.has(direction)}
+      // Not `disabled`: the focus would be lost with it, and the keys with the focus.
+      aria-disabled={!walk.has(direction)}
       onClick={() => void walk.step(direction)}
     >
       <Icon name={direction === "next" ? "chevron-right" : "chevron-left"} />

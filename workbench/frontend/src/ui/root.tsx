@@ -4,7 +4,7 @@ import { useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 
-import { guardKeys } from "../keys";
+import { guardKeys, isUndo } from "../keys";
 import type { Traits } from "../model";
 import type { Store } from "../store";
 import { DIRECTION, LANGUAGE } from "../texts";
@@ -46,11 +46,29 @@ export function Root({ store, traits, children }: RootProps) {
       data-simple={traits.simple.value ? "" : undefined}
       lang={LANGUAGE}
       dir={DIRECTION}
+      onKeyDown={(event) => {
+        // The button of the message may be many stops of the Tab key away, and goes after a while.
+        if (!event.defaultPrevented && isUndo(event) && undoLatest(store)) event.preventDefault();
+      }}
     >
       {narrow.value ? null : children}
-      <Toasts store={store} />
-      <LiveRegion store={store} />
+      {/* While the lightbox is open it shows these itself: nothing else can be clicked or read. */}
+      {store.lightbox.value === null ? (
+        <>
+          <Toasts store={store} />
+          <LiveRegion store={store} />
+        </>
+      ) : null}
       <Tips />
     </div>
   );
+}
+
+/** Take back what the latest message with an undo told; false if there is none. */
+function undoLatest(store: Store): boolean {
+  const toast = store.toasts.peek().findLast((one) => one.undo);
+  if (toast?.undo === undefined) return false;
+  store.dismiss(toast.id);
+  void toast.undo();
+  return true;
 }

@@ -12,6 +12,7 @@ const KEYS: readonly (readonly [TextKey, string])[] = [
   ["keys.favourite", "F"],
   ["keys.rate", "1 – 5"],
   ["keys.delete", "Del"],
+  ["keys.undo", APPLE ? "⌘ Z" : "Ctrl Z"],
   ["keys.walk", "← →"],
   ["keys.zoom", "+ − 0"],
   ["keys.download", "D"],
@@ -33,9 +34,4 @@ export function Shortcuts({ onClose }: { onClose(): void }) {
       </dl>
     </Dialog>
   );
-}
-
-/** Whether a key is typed into something. */
-export function isTyping(target: EventTarget | null): boolean {
-  return target instanceof Element && target.closest("input:not([type=range], [type=checkbox]), textarea, select, [contenteditable]") !== null;
 }

@@ -6,6 +6,7 @@ import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
 
 import { FeedView } from "../feed/feed_view";
 import { LightboxDialog } from "../feed/lightbox_dialog";
+import { isTyping } from "../keys";
 import type { WidgetProps } from "../model";
 import type { Store } from "../store";
 import { t } from "../texts";
@@ -15,7 +16,7 @@ import { ConfigForm, hasControls } from "./config_panel";
 import { Header } from "./header";
 import { type Layout, layoutFor, LIMITS, type Side, widthOf } from "./panels";
 import { PromptForm, PromptSkeleton } from "./prompt_box";
-import { isTyping, Shortcuts } from "./shortcuts";
+import { Shortcuts } from "./shortcuts";
 import { Splitter } from "./splitter";
 import { TopicsPanel } from "./topics_sidebar";
 

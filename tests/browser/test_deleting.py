@@ -1,0 +1,70 @@
+"""Only deleting a topic asks; whatever was deleted comes back with one click."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.sync_api import expect
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator
+
+    from tests.browser.conftest import MakeLab
+
+WIDE = {"width": 1700, "height": 1000}  # room for all three panels
+WORKBENCH = ["import workbench as wb\nws = wb.open()", "bench = wb.Workbench(ws)\nbench"]
+COMPLETED = "[data-testid=generation][data-status=completed]"
+UNFINISHED = "[data-testid=generation]:not([data-status=completed])"
+SMALL = "bench.config.update(width=256, height=256)"
+
+
+def live(root: Locator) -> None:
+    expect(root.get_by_test_id("live")).to_have_attribute("data-state", "live", timeout=30_000)
+
+
+def generate(root: Locator, prompt: str) -> None:
+    root.get_by_test_id("prompt").fill(prompt)
+    root.get_by_test_id("generate").click()
+
+
+def ids(root: Locator) -> list[str]:
+    return [
+        str(one.get_attribute("data-id")) for one in root.locator("[data-testid=generation]").all()
+    ]
+
+
+@pytest.mark.req("FEED-6", "FEED-8", "FEED-2", "TOP-2", "TOP-6")
+def test_deleting_asks_only_for_topics_and_can_be_undone(make_lab: MakeLab) -> None:
+    lab = make_lab(viewport=WIDE)
+    notebook = lab.write_and_open(WORKBENCH)
+    notebook.run_all()
+    root = notebook.widget()
+    live(root)
+    notebook.insert_and_run(
+        "for title in ('First', 'Second'):\n"
+        "    t = ws.create_topic(title)\n"
+        "    ws.generate(title, n=2, width=256, height=256, topic=t, params={'fail': [1]}).wait()\n"
+        "bench.topic = t"
+    )
+    expect(root.locator(COMPLETED)).to_have_count(1)
+    failed = root.locator("[data-testid=generation][data-status=failed]")
+    expect(failed.get_by_test_id("error")).to_contain_text("Not charged")
+    failed.get_by_test_id("retry").click()
+    expect(root.locator(COMPLETED)).to_have_count(2, timeout=30_000)
+    root.locator(COMPLETED).first.focus()
+    lab.page.keyboard.press("Delete")
+    expect(root.locator(COMPLETED)).to_have_count(1)
+    lab.page.get_by_test_id("undo").first.click()
+    expect(root.locator(COMPLETED)).to_have_count(2)
+    topic = root.get_by_test_id("topic").filter(has_text="Second")
+    topic.hover()
+    topic.get_by_test_id("topic-menu").click()
+    lab.page.get_by_test_id("delete-topic").click()
+    dialog = lab.page.get_by_test_id("confirm")
+    expect(dialog).to_contain_text("2")
+    lab.page.get_by_test_id("confirm-action").click()
+    expect(root.get_by_test_id("topic")).to_have_count(1)
+    expect(root.get_by_test_id("topic-title")).to_contain_text("First")
+    lab.page.get_by_test_id("undo").first.click()
+    expect(root.get_by_test_id("topic")).to_have_count(2)

@@ -1,0 +1,77 @@
+"""A reload or a restart in the middle of the work: the same job goes on, and is done once."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.bench_page import WIDE, Bench
+from tests.browser.conftest import MakeLab
+from tests.browser.lab_world import eventually
+
+# One picture takes seconds, so that the page is back before it is ready.
+SLOW = "batch = ws.generate('{prompt}', n=3, width=128, height=128, params={{'delay_ms': {delay}}})"
+OPEN_TOPIC = "bench.topic = batch.topic"
+
+
+def _progress(bench: Bench) -> dict[str, int]:
+    shown = bench.cards().evaluate_all(
+        "cards => cards.map(one => [one.dataset.id, Number(one.dataset.progress)])"
+    )
+    return {str(id): int(progress) for id, progress in shown}
+
+
+def _expect_processing(bench: Bench, beyond: int = 15) -> None:
+    expect(bench.cards("processing").first).to_be_visible()
+    eventually(lambda: max(_progress(bench).values()), lambda most: beyond < most, within_s=20)
+
+
+@pytest.mark.req("FEED-9", "LIVE-4", "LIVE-5", "FEED-2")
+def test_after_a_reload_the_same_job_shows_at_its_true_progress(make_lab: MakeLab) -> None:
+    bench = Bench.start(make_lab(viewport=WIDE))
+    bench.py(SLOW.format(prompt="slow", delay=400) + "\n" + OPEN_TOPIC)
+    expect(bench.cards()).to_have_count(3)
+    _expect_processing(bench)
+    ids, before = bench.ids(), _progress(bench)
+    bench.notebook.reload()
+    bench.ready()
+    assert bench.ids() == ids
+    shown, told = _progress(bench), bench.value("{g.id: g.progress for g in batch.generations}")
+    for id in ids:
+        assert shown[id] >= before[id], "it went backwards"
+        assert shown[id] <= told[id] * 100 + 1, "it is ahead of what is so"
+    bench.watch()
+    bench.expect_all_completed(3)
+    for life in bench.lives()["lives"].values():
+        assert life["progress"] == sorted(life["progress"])
+    made = bench.value("[[g.status, len(g.attempts)] for g in batch.all_generations()]")
+    assert made == [["completed", 1]] * 3
+
+
+@pytest.mark.req("FEED-9", "LIVE-5", "RES-4")
+def test_a_kernel_that_is_restarted_in_the_middle_finishes_the_job_once(
+    make_lab: MakeLab,
+) -> None:
+    lab = make_lab(viewport=WIDE)
+    bench = Bench.start(lab)
+    bench.py(SLOW.format(prompt="interrupted", delay=300) + "\n" + OPEN_TOPIC)
+    expect(bench.cards()).to_have_count(3)
+    _expect_processing(bench)
+    ids = bench.ids()
+    bench.notebook.restart()
+    expect(bench.find("link-note")).to_contain_text("run this cell again")
+    expect(bench.find("live")).to_have_attribute("data-state", "offline")
+    bench.notebook.run_all()
+    bench.ready()
+    assert sorted(bench.ids()) == sorted(ids)
+    bench.watch()
+    bench.expect_all_completed(3)
+    assert sorted(bench.ids()) == sorted(ids)
+    (batch,) = bench.value(
+        "[[one.status for one in batch.all_generations()]"
+        " for batch in ws.topics()[0].batches().items]"
+    )
+    assert batch == ["completed"] * 3
+    for life in bench.lives()["lives"].values():
+        assert life["nodes"] == 1
+    lab.shoot("restarted-in-the-middle")
