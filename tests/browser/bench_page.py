@@ -111,6 +111,9 @@ class Bench:
     def batch(self, id: str) -> Locator:
         return self.root.locator(f".wbx-batch[data-batch='{id}']")
 
+    def in_batch(self, id: str, status: str) -> Locator:
+        return self.batch(id).locator(f"[data-testid=generation][data-status={status}]")
+
     def topics(self) -> Locator:
         return self.find("topic")
 

@@ -104,6 +104,9 @@ function Open({ store, first, canReuse }: { store: Store; first: string; canReus
       data-id={current}
       aria-label={feedText("box.label")}
       aria-modal="true"
+      onKeyDown={(event) => {
+        if (event.key === "Tab" && stays(event)) event.preventDefault();
+      }}
       onCancel={(event) => {
         event.preventDefault();
         close();
@@ -122,6 +125,23 @@ function Open({ store, first, canReuse }: { store: Store; first: string; canReus
       <LiveRegion store={store} />
     </dialog>
   );
+}
+
+/** From the last stop of the Tab key on to the first, not out to the browser's own buttons. */
+function stays(event: TargetedKeyboardEvent<HTMLDialogElement>): boolean {
+  const dialog = event.currentTarget;
+  if ((event.target as Element).closest("[popover]")) return false;
+  const stops = [...dialog.querySelectorAll<HTMLElement>("button, [tabindex='0']")].filter(
+    (stop) => stop.tabIndex >= 0 && stop.checkVisibility(),
+  );
+  const edge = event.shiftKey ? stops[0] : stops.at(-1);
+  const other = event.shiftKey ? stops.at(-1) : stops[0];
+  const box = dialog.querySelector(".wbx-box");
+  if (document.activeElement !== edge && !(event.shiftKey && document.activeElement === box)) {
+    return false;
+  }
+  other?.focus();
+  return other !== undefined;
 }
 
 interface ViewerProps {
