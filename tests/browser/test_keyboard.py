@@ -279,7 +279,7 @@ def test_the_whole_job_is_done_by_keyboard(make_lab: Any) -> None:
 
 @pytest.mark.req("LAY-9", "LBX-1")
 def test_the_lightbox_and_the_menus_open_over_the_whole_page(lab: LabPage) -> None:
-    notebook, root = opened(lab)
+    _notebook, root = opened(lab)
     root.evaluate("root => root.closest('.jp-OutputArea-output').scrollIntoView({block: 'end'})")
     root.locator(COMPLETED).first.click(position={"x": 40, "y": 60})
     box = lab.page.get_by_test_id("lightbox")
