@@ -81,6 +81,7 @@ function Finished({ state, row, batch, aspect, near, over, onCovered }: Finished
     near,
   );
   const shown = useSignal(false);
+  const undecodable = useSignal<string | null>(null); // the address of what is no picture
   // What is in the memory already (scrolled back to) shows at once; only what was waited for fades.
   const waited = useRef(url === null || url === undefined);
   useEffect(() => {
@@ -88,8 +89,12 @@ function Finished({ state, row, batch, aspect, near, over, onCovered }: Finished
     const timer = setTimeout(onCovered, 200);
     return () => clearTimeout(timer);
   }, [shown.value]);
-  if (loading === "error" || row.asset === null) {
-    return <p class="wbx-card-missing">{feedText(row.asset === null ? "card.no_picture" : "card.picture_failed")}</p>;
+  if (loading === "error" || row.asset === null || (url && undecodable.value === url)) {
+    return (
+      <p class="wbx-card-missing" data-testid="error">
+        {feedText(row.asset === null ? "card.no_picture" : "card.picture_failed")}
+      </p>
+    );
   }
   if (!url) return null;
   return (
@@ -103,6 +108,7 @@ function Finished({ state, row, batch, aspect, near, over, onCovered }: Finished
       decoding="async"
       draggable={false}
       onLoad={() => (shown.value = true)}
+      onError={() => (undecodable.value = url)}
     />
   );
 }
