@@ -8,8 +8,11 @@ from playwright.sync_api import expect
 from tests.browser.lab_world import LabPage, OpenNotebook
 
 FIRST = "import workbench as wb\nws = wb.open()\nfirst = wb.GenerationFeed(ws)\nfirst"
-# The first widget of a kernel carries the bundle: here it is never shown, and closed.
-ONLY_LOADERS = FIRST.removesuffix("\nfirst") + "\nfirst.close()"
+# As after a first widget, with the bundle, that this page never saw.
+ONLY_LOADERS = (
+    "import workbench as wb\nimport workbench.widgets.base as base\n"
+    "base._bundle_given = True\nws = wb.open()"
+)
 SECOND = "second = wb.GenerationFeed(ws)\nsecond"
 SHELVES = "() => Object.keys(globalThis.__wbx ?? {}).length"
 
