@@ -26,9 +26,10 @@ _OURS = re.compile(r"^WORKBENCH_")
 _PROVIDERS = re.compile(
     r"^(FAL_KEY|HF_TOKEN|COMFYUI_URL|SDWEBUI_URL)$|_(API_KEY|API_TOKEN|BASE_URL)$"
 )
-# Each folder gets its mark; the tests of the slow rooms share one worker, and so one server.
+# Each folder gets its mark; the tests of the slow rooms share one worker, and so one server. They
+# come first: they take minutes, and what is short fills the other worker meanwhile.
 _MARK_OF_FOLDER = {"faults": pytest.mark.faults}
-_GROUP_OF_FOLDER = {"browser", "package"}
+_GROUP_OF_FOLDER = ("browser", "package")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -40,6 +41,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    items.sort(key=_is_short)
     for item in items:
         folder = _room_of(item)
         if mark := _MARK_OF_FOLDER.get(folder):
@@ -48,6 +50,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.xdist_group(folder))
         if item.get_closest_marker("real") and not config.getoption("--real"):
             item.add_marker(pytest.mark.skip(reason="calls a real provider; run with --real"))
+
+
+def _is_short(item: pytest.Item) -> int:
+    room = _room_of(item)
+    return (*_GROUP_OF_FOLDER, room).index(room)
 
 
 def _room_of(item: pytest.Item) -> str:
