@@ -1,7 +1,8 @@
 /** Thumbnails and previews: asked for in small crowds, kept as Blob URLs, let go when there are many.
  *
- *  Pictures never travel in traits. What is nearest to the middle of the view comes first; what is
- *  scrolled away before it came is not asked for any more.
+ *  Pictures never travel in traits. What is nearest to the middle of the view comes first, and what
+ *  is out of view waits for what is in it; what is scrolled away before it came is not asked for any
+ *  more.
  */
 
 import { batch as together, type Signal, signal } from "@preact/signals";
@@ -20,7 +21,7 @@ export interface Picture { readonly url: string | null; readonly state: PictureS
 export interface Pictured { id: string; asset: { id: string } | null }
 
 const GATHER_MS = 8;
-const MOST_AT_ONCE = { thumbs: 24, previews: 16 };
+const MOST_AT_ONCE = { thumbs: 12, previews: 16 };
 const MOST_REQUESTS = 3;
 const KEPT = 500; // thumbnails that nobody shows at the moment
 const KEPT_BYTES = 40 * 1024 * 1024;
@@ -47,7 +48,8 @@ interface Entry {
   order: number;
   request: Request | null;
 }
-interface Request { entries: Set<Entry>; abort: AbortController }
+/** `urgent`: thumbnails in view; those out of it wait. */
+interface Request { entries: Set<Entry>; urgent: boolean; abort: AbortController }
 
 export class Pictures {
   private readonly entries = new Map<string, Entry>(); // least recently used first
@@ -153,17 +155,23 @@ export class Pictures {
 
   private ask(): void {
     while (this.queue.size && this.requests.size < MOST_REQUESTS) {
-      const sorted = [...this.queue].map((entry) => ({ entry, away: distance(entry) }));
+      const sorted = [...this.queue].map((entry) => ({ entry, ...place(entry) }));
       // The nearest first; where nothing is known of places, what was asked for last.
       sorted.sort((a, b) => a.away - b.away || b.entry.order - a.entry.order);
-      const first = (sorted[0] as { entry: Entry }).entry;
+      const { entry: first, inView } = sorted[0] as (typeof sorted)[number];
+      if (!inView && [...this.requests].some((request) => request.urgent)) return;
       const alike = sorted
+        .filter((one) => one.inView === inView)
         .map(({ entry }) => entry)
         .filter((entry) => entry.kind === first.kind && entry.size === first.size)
         .slice(0, MOST_AT_ONCE[first.kind]);
       // Two pictures of one generation cannot be told apart in one answer.
       const unique = new Map(alike.map((entry) => [entry.id, entry]));
-      const request: Request = { entries: new Set(unique.values()), abort: new AbortController() };
+      const request: Request = {
+        entries: new Set(unique.values()),
+        urgent: inView && first.kind === "thumbs",
+        abort: new AbortController(),
+      };
       for (const entry of request.entries) {
         this.queue.delete(entry);
         entry.request = request;
@@ -296,13 +304,14 @@ function revoke(entry: Entry): void {
   if (url) URL.revokeObjectURL(url);
 }
 
-/** From the middle of the view, in px; nothing known = as if it were there. */
-function distance(entry: Entry): number {
+/** How far from the middle of the view, in px; nothing known = as if it were there. */
+function place(entry: Entry): { away: number; inView: boolean } {
   const element = entry.near?.current;
-  if (!element) return 0;
+  if (!element) return { away: 0, inView: true };
   const { top, bottom } = element.getBoundingClientRect();
   const middle = (globalThis.innerHeight || 0) / 2;
-  return top > middle ? top - middle : bottom < middle ? middle - bottom : 0;
+  const away = top > middle ? top - middle : bottom < middle ? middle - bottom : 0;
+  return { away, inView: away < middle };
 }
 
 // -- hooks ----------------------------------------------------------------------------------------

@@ -46,11 +46,11 @@ afterEach(() => {
 
 const shown = (id: string, size: 256 | 768 = 256) => pictures.thumb(of(id), size).shown.value;
 
-test("what is asked for within 8 ms goes in one request, 24 at most, three at a time", async () => {
+test("what is asked for within 8 ms goes in one request, 12 at most, three at a time", async () => {
   for (let i = 0; i < 100; i++) pictures.use(pictures.thumb(of(`g${i}`), 256));
   expect(asked.length).toBe(0);
   await pass(10);
-  expect(asked.map((request) => request.ids.length)).toEqual([24, 24, 24]);
+  expect(asked.map((request) => request.ids.length)).toEqual([12, 12, 12]);
   asked[0]?.answer();
   await pass(10);
   expect(asked.length).toBe(4);
@@ -79,6 +79,17 @@ test("what is scrolled away before it is asked for is not asked for; on its way 
   expect(asked[0]?.signal?.aborted).toBe(true);
   await pass(10);
   expect(shown("b").state).toBe("none");
+});
+
+test("what is out of view waits for what is in it", async () => {
+  const at = (top: number) => ({ current: { getBoundingClientRect: () => ({ top, bottom: top + 10 }) } as unknown as Element });
+  for (let i = 0; i < 4; i++) pictures.use(pictures.thumb(of(`below${i}`), 256), at(innerHeight + 50 * i + 50));
+  pictures.use(pictures.thumb(of("seen"), 256), at(20));
+  await pass(10);
+  expect(asked.map((request) => request.ids)).toEqual([["seen"]]);
+  asked[0]?.answer();
+  await pass(10);
+  expect(asked[1]?.ids).toEqual(["below0", "below1", "below2", "below3"]);
 });
 
 test("the nearest to the middle of the view comes first", async () => {
