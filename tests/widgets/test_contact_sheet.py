@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,10 @@ import pytest
 from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook
 
+import workbench as wb
+from workbench.widgets import contact_sheet
 from workbench.widgets.contact_sheet import MAX_BYTES, fallback
+from workbench.widgets.desk import Desk
 
 VIEW = "application/vnd.jupyter.widget-view+json"
 PICTURE = "data:image/webp;base64,"
@@ -165,3 +169,51 @@ bench.close()
     names, html = done.stdout.strip().splitlines()
     assert names == str([VIEW, "text/html", "text/plain"])
     assert "run the cell to bring it back" in html
+
+
+class Shell:
+    """As much of a kernel's shell as the sheet touches; it keeps what is displayed."""
+
+    def __init__(self) -> None:
+        self.events, self.display_pub = self, self
+        self.parent_header = {"msg_id": "cell-1"}
+        self.displayed: list[tuple[str, bool]] = []
+        self.ended: Any = None
+
+    def register(self, _event: str, callback: Any) -> None:
+        self.ended = callback
+
+    def unregister(self, _event: str, _callback: Any) -> None:
+        self.ended = None
+
+    def publish(self, *, data: dict[str, str], transient: dict[str, str], update: bool) -> None:
+        assert transient["display_id"].startswith("wbx-")
+        self.displayed.append((data["text/html"], update))
+
+
+def test_where_a_page_shows_the_live_view_the_sheet_lets_its_pictures_go_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shell = Shell()
+    monkeypatch.setattr(contact_sheet, "_kernel_shell", lambda: shell)
+    monkeypatch.setattr(contact_sheet, "SOON_S", 0.2)
+    with wb.open(tmp_path / "ws") as ws:
+        desk = Desk.of(ws, "notebook")
+        batch = ws.generate("a red fox", n=2, width=64, height=64).wait(60)
+        desk.change({"topic_id": batch.topic.id})
+        sheet = contact_sheet.ContactSheet(
+            "Workbench", "m1", ws, desk, pictures=True, has_pages=lambda: True
+        )
+        assert sheet.show()
+        shell.ended()
+        ((note, update),) = shell.displayed
+        assert PICTURE not in note
+        assert "run the cell to bring it back" in note
+        assert not update
+        deadline = time.monotonic() + 20
+        while len(shell.displayed) < 2 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        html, update = shell.displayed[1]
+        assert html.count(PICTURE) == 2
+        assert update
+        sheet.close()

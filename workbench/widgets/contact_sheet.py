@@ -30,6 +30,8 @@ from workbench.workspace.workspace import Workspace
 #: Most bytes of its HTML.
 MAX_BYTES = 150_000
 EVERY_S = 10.0  # at most so often while nobody runs cells
+SOON_S = 3.0  # after the cell's end, where a page shows the live view
+_PAGE_S = 0.3  # within which a page speaks up; Jupyter's own take 0.1 to 0.2 s
 _SHOWN = 24
 _PIXELS = 128
 
@@ -38,6 +40,8 @@ _NO_ERROR = (
     ".jp-OutputArea-child:has(~.jp-OutputArea-child .wbx-sheet) "
     ".jp-OutputArea-output.jupyter-widgets:not(:has(*)){display:none}"
 )
+
+_NOTE = object()  # seen, where only the note is published
 
 _log = logging.getLogger(__name__)
 
@@ -127,8 +131,25 @@ class ContactSheet:
         # Displayed by a callback, and not by a cell: no cell's end is the place for the sheet.
         new = self._wanted is not None and self._wanted == _request(self._shell)
         self._wanted = None
-        if new or (self._dirty and self._seen is not None):
+        if new and self._page_comes():
+            # Its pictures come first. The sheet's would take the same thread and the same socket.
+            self._publish(self._note(), again=False)
+            self._seen = _NOTE
+            self._at = time.monotonic() + SOON_S - EVERY_S
+            self._desk_changed()
+        elif new or (self._dirty and self._seen is not None):
             self._refresh(new=new)
+
+    def _page_comes(self) -> bool:
+        """Wait a moment for a page. None comes where a notebook is run by a program."""
+        if not self._pictures or self._desk.topic_id is None:
+            return False
+        end = time.monotonic() + _PAGE_S
+        while not self._has_pages():
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.01)
+        return True
 
     def _desk_changed(self, *_change: object) -> None:
         try:
@@ -174,6 +195,11 @@ class ContactSheet:
                 return
             again = self._seen is not None and not new
             self._seen = seen
+            self._publish(bundle, again=again)
+
+    def _publish(self, bundle: dict[str, str], *, again: bool) -> None:
+        shell = self._shell
+        if shell is not None:
             shell.display_pub.publish(
                 data=bundle, transient={"display_id": f"wbx-{self._id}"}, update=again
             )
@@ -192,19 +218,24 @@ class ContactSheet:
         images = store.topic_counts(identity, [topic_id]).get(topic_id, 0)
         return topic, images, list(records)
 
+    def _note(self) -> dict[str, str]:
+        return self._rooted(
+            {"text/plain": f"{self._title} shows no pictures yet.", "text/html": ""}
+        )
+
     def _bundle(self, topic: Any, images: int, records: list[GenerationRecord]) -> dict[str, str]:
-        note = fallback(self._title)
         if topic is None:
-            bundle = {"text/plain": f"{self._title} shows no pictures yet.", "text/html": ""}
-        else:
-            pictured = [(record, self._picture(record)) for record in records]
-            self._small = {
-                record.asset_id: picture for record, picture in pictured if record.asset_id
-            }
-            bundle = display.topic_bundle(topic, pictured, images=images, max_bytes=MAX_BYTES)
+            return self._note()
+        pictured = [(record, self._picture(record)) for record in records]
+        self._small = {record.asset_id: picture for record, picture in pictured if record.asset_id}
+        return self._rooted(
+            display.topic_bundle(topic, pictured, images=images, max_bytes=MAX_BYTES)
+        )
+
+    def _rooted(self, bundle: dict[str, str]) -> dict[str, str]:
         root = {"class": "wbx-sheet", "data-wbx-sheet": self._id}
         style = Html(f"<style>{_NO_ERROR}</style>")
-        html = element("div", Html(bundle["text/html"]), note, style, **root)
+        html = element("div", Html(bundle["text/html"]), fallback(self._title), style, **root)
         return {"text/plain": bundle["text/plain"], "text/html": html}
 
     def _picture(self, record: GenerationRecord) -> bytes | None:
