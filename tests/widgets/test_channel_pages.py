@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ from tests.widgets.page_world import (
 )
 from workbench.widgets import channel as channel_module
 from workbench.widgets import client as clients
+from workbench.widgets import turns
 from workbench.widgets.channel import Channel
 from workbench.widgets.desk import Desk
 from workbench.widgets.operations.context import Answer, Context
@@ -61,6 +63,35 @@ def test_without_a_page_nothing_is_published(ws: Workspace, wire: Wire) -> None:
     Desk.of(ws, "test").change({"draft": "typed"})
     time.sleep(1.0)
     assert wire.sent == []
+
+
+@pytest.mark.req("LIVE-9")
+def test_threads_take_short_turns_while_a_page_is_there(
+    ws: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clients, "CLIENT_GONE_S", 2.0)
+    before = sys.getswitchinterval()
+    with wired(ws) as (_, wire), wired(ws) as (_, other):
+        first, second = Page(wire), Page(other)
+        first.hello()
+        second.hello()
+        assert sys.getswitchinterval() == pytest.approx(turns.TURN_S)
+        second.pongs = False
+        until(lambda: other.channel.pages == 0, "the second page asleep")
+        assert sys.getswitchinterval() == pytest.approx(turns.TURN_S)
+        first.pongs = False
+        until(lambda: sys.getswitchinterval() == pytest.approx(before), "the first page asleep")
+
+
+def test_turns_that_somebody_sets_meanwhile_stay() -> None:
+    before = sys.getswitchinterval()
+    put_back = turns.shorten()
+    try:
+        sys.setswitchinterval(0.002)
+        put_back()
+        assert sys.getswitchinterval() == pytest.approx(0.002)
+    finally:
+        sys.setswitchinterval(before)
 
 
 @pytest.mark.req("LIVE-6")

@@ -21,7 +21,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import EngineClosed, InvalidRequest, NotAllowed, StoreError
-from workbench.widgets import bundle
+from workbench.widgets import bundle, turns
 from workbench.widgets.client import MOST_ALIVE, Client, Clients
 from workbench.widgets.desk_news import DeskNews
 from workbench.widgets.failures import DISK_WAIT, FOR_EVERYBODY, INTERNAL, failure, refusal
@@ -317,6 +317,7 @@ class Channel:
             self._stop_listening = [
                 self._engine.subscribe(self._feed_moved),
                 self._desk.subscribe(self._desk_changed),
+                turns.shorten(),
             ]
             self._beating = self._spawn(self._beat())
 
