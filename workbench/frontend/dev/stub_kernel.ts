@@ -284,7 +284,7 @@ export class StubKernel {
     const hello: Hello = {
       version: VERSION, widget: String(model.get("_widget")), user: "you", now: Date.now(),
       workspace: { id: "w", title: "Workspace", temporary: false }, cursor: `c${this.seq}`,
-      desk: this.desk, desk_rev: this.deskRev,
+      desk: this.desk, desk_rev: this.deskRev, identity: "local", voila: false,
     };
     if (has("models")) Object.assign(hello, { models: data.MODELS, providers: data.PROVIDERS, examples: data.EXAMPLES });
     if (has("topics")) Object.assign(hello, { topics: [...this.topics.values()], projects: [...this.projects.values()] });

@@ -72,12 +72,15 @@ export class DeskStore {
     const before = this.configs.peek();
     const model = this.models.peek().find((one) => one.id === (changes.model ?? before.model));
     const changesModel = changes.model !== undefined && changes.model !== before.model;
+    // What was set for the model before goes before: the other one may not take it.
+    if (changesModel) this.flush();
     batch(() => {
       let fitted: Partial<Config> = {};
       if (changesModel && model) {
         const fit = fitTo(before, this.model.peek(), model);
         fitted = fit.changes;
         this.drops.value = fit.dropped;
+        this.remark.value = "";
       } else if (!changesModel) {
         changes = { ...changes, ...otherSide(before, changes, model) };
       }
@@ -196,6 +199,7 @@ export class DeskStore {
       for (const part of Object.keys(NO_CONFIG) as (keyof Config)[]) {
         if (free(part)) Object.assign(config, { [part]: desk.config[part] });
       }
+      if (config.model !== this.configs.peek().model) this.drops.value = []; // of another change
       if (!same(config, this.configs.peek())) this.configs.value = config;
       if (free("model")) this.remark.value = desk.remark;
       if (free("draft")) this.drafts.value = desk.draft;

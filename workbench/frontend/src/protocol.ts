@@ -52,7 +52,11 @@ export interface ProjectRow { id: string; title: string; mine: boolean; rev: num
 export interface BalanceRow {
   unit: string; amount_micro: number; change_micro: number; reason: string; transaction_id: string | null;
 }
-export interface QueueRow { paused: boolean }
+export interface QueueRow {
+  paused: boolean;
+  /** Images of anybody that will be begun before the user's first waiting one; null: none waits. */
+  ahead?: number | null;
+}
 
 export type DeltaRow =
   | { e: "generation"; id: string; k: "put"; rev: number; d: GenerationRow }
@@ -112,9 +116,20 @@ export interface Desk {
 export interface FeedPush { action: "refresh" | "more" }
 export interface DeskPush { rev: number; desk: Desk; from_client: string | null; from_n: number | null }
 
+/** What a visitor may make; null is no limit, 0 nothing. `images_left`: of today (UTC). */
+export interface VisitorLimits {
+  images_per_day: number | null; images_left: number | null;
+  unfinished: number | null; queue: number | null;
+}
+
 export interface Hello {
   version: number; widget: string;
   workspace: { id: string; title: string; temporary: boolean };
+  /** How it is known who the user is. */
+  identity: "local" | "jupyterhub" | "header" | "anonymous";
+  voila: boolean;
+  /** Null for whoever is no visitor. A request beyond them is refused with "limit_reached". */
+  limits?: VisitorLimits | null;
   user: string; cursor: string; now: number;
   desk: Desk; desk_rev: number;
   models?: ModelInfo[]; providers?: ProviderInfo[]; projects?: ProjectRow[]; topics?: TopicRow[];
@@ -124,6 +139,8 @@ export interface Hello {
 export interface Estimate { cost_micro: number; unit: string; seconds: number | null; balance_micro: number | null }
 export interface Submitted { batch: BatchRow; generations: GenerationRow[]; topic: TopicRow }
 export interface PictureAnswer { items: { id: string; asset_id?: string; preview?: number; mime?: string; error?: string }[] }
+/** What `file.open` opens; "everything" (all of one's pictures in one ZIP) goes without an id. */
+export type FileKind = "original" | "image" | "zip" | "everything";
 export interface OpenedFile { handle: string; name: string; mime: string; size: number }
 export interface Deletion { images: number; active: number }
 /** What the lightbox shows beyond the row. */

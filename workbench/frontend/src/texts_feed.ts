@@ -124,6 +124,7 @@ export const FEED_TEXTS = {
   "box.details": "Details",
   "box.loading": "Loading the full image",
   "box.failed": "The full image could not be loaded. {reason}",
+  "box.no_picture": "Its file is no picture.",
   "box.details_failed": "The details could not be loaded. {reason}",
   "box.model": "Model",
   "box.size": "Size",

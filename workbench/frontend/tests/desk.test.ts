@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 
 import * as data from "../dev/stub_data";
 import { fitTo, nearest } from "../src/fitting";
-import type { Desk, ModelInfo } from "../src/protocol";
+import type { Config, Desk, ModelInfo } from "../src/protocol";
 import { closeAll, joinPage, openPage, type Page, pass, sent } from "./harness";
 
 beforeEach(() => void vi.useFakeTimers());
@@ -117,6 +117,23 @@ test("another model keeps what it takes and names the rest", async () => {
   expect(page.store.desk.config.value.params).toEqual({ steps: 12, raw: false });
   expect(page.store.desk.dropped.value).toEqual(["Images", "Seed", "Negative prompt", "Height", "Palette"]);
   expect(page.store.desk.model.value?.title).toBe("Lantern Turbo");
+  // Two messages: what was for the model before cannot be refused for the new one.
+  await pass(400);
+  const told = sent(page, "desk.set").map((message) => message.args["config"] as Partial<Config>);
+  expect(told).toMatchObject([{ n: 6, seed: "7" }, { model: "lantern/turbo" }]);
+  expect(told[1]).not.toHaveProperty("n");
+});
+
+test("a model that somebody else chose takes the sentence of another change with it", async () => {
+  const page = await openPage();
+  const first = page.kernel.desk.config;
+  page.store.desk.set({ seed: "7" });
+  page.store.desk.set({ model: "lantern/turbo" });
+  await pass(400);
+  expect(page.store.desk.dropped.value).toEqual(["Seed"]);
+  push(page, { config: { ...first, model: "sketch" }, remark: "Sketch does not take over: raw." });
+  expect(page.store.desk.dropped.value).toEqual([]);
+  expect(page.store.desk.remark.value).toBe("Sketch does not take over: raw.");
 });
 
 test("a default of the model before is no choice to keep", () => {

@@ -1,9 +1,11 @@
+import { signal } from "@preact/signals";
 import { render } from "preact";
 import { act } from "preact/test-utils";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 
 import type { StubOptions } from "../dev/stub_kernel";
 import { FeedView } from "../src/feed/feed_view";
+import { Guard } from "../src/feed/guard";
 import type { GenerationRow } from "../src/protocol";
 import { closeAll, openPage, type Page, pass, sent } from "./harness";
 
@@ -170,6 +172,20 @@ describe("the feed", () => {
     await change(view, before[0]!.dataset["id"]!, { rating: 5 });
     expect(view.find(".wbx-mark-stars").textContent).toBe("5");
   });
+});
+
+it("a broken item is shown again when its row changes", async () => {
+  vi.spyOn(console, "error").mockImplementation(() => undefined);
+  const row = signal("broken");
+  const Item = () => {
+    if (row.peek() === "broken") throw new Error("no such thing");
+    return <p>mended</p>;
+  };
+  const place = document.createElement("div");
+  await act(() => render(<Guard role="group" watch={() => row.value}><Item /></Guard>, place));
+  expect(place.textContent).toContain("no such thing");
+  await act(() => void (row.value = "as it should be"));
+  expect(place.textContent).toBe("mended");
 });
 
 describe("where there are no images", () => {

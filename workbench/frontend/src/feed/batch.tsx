@@ -277,6 +277,7 @@ function Cards({ state, blockKey, row }: PartProps) {
         <Guard
           key={state.store.generation(id).peek()?.index ?? id}
           chance={id}
+          watch={() => state.store.generation(id).value}
           role="listitem"
           class="wbx-card"
         >

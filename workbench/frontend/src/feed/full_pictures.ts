@@ -58,6 +58,15 @@ export class FullPictures {
     this.advance();
   }
 
+  /** What came is no picture; `again` fetches it anew. */
+  spoilt(id: string, reason: string): void {
+    const entry = this.entries.get(id);
+    const full = entry?.shown.peek();
+    if (entry === undefined || full?.state !== "ready") return;
+    URL.revokeObjectURL(full.url);
+    entry.shown.value = { state: "error", reason };
+  }
+
   dispose(): void {
     this.wanted = [];
     for (const id of [...this.entries.keys()]) this.drop(id);

@@ -1,13 +1,16 @@
 /** A fault in one item shows an error row in its place; the rest of the feed goes on. */
 
 import { Component, type ComponentChildren } from "preact";
+import { useEffect, useRef } from "preact/hooks";
 
 import { feedText } from "../texts_feed";
 
 interface Props {
   children: ComponentChildren;
-  /** Another value gives the item another chance (its row changed). */
+  /** Another value gives the item another chance. */
   chance?: unknown;
+  /** Reads the signal of its row, where nobody above does: a change gives another chance, too. */
+  watch?: () => unknown;
   class?: string;
   role: "listitem" | "group" | "article";
 }
@@ -31,7 +34,19 @@ export class Guard extends Component<Props, { reason: string }> {
     return (
       <div class={`wbx-broken ${this.props.class ?? ""}`} role={this.props.role} data-testid="error">
         {feedText("feed.broken", { reason: this.state.reason })}
+        {this.props.watch ? (
+          <Watch read={this.props.watch} onChange={() => this.setState({ reason: "" })} />
+        ) : null}
       </div>
     );
   }
+}
+
+function Watch({ read, onChange }: { read: () => unknown; onChange: () => void }) {
+  const value = read();
+  const broken = useRef(value);
+  useEffect(() => {
+    if (value !== broken.current) onChange();
+  }, [value]);
+  return null;
 }

@@ -186,6 +186,8 @@ export class Scroller {
     if (restored !== null) {
       this.wanted = restored;
       this.restore = null;
+      // Else `committed` would take real heights above for something new at the top.
+      this.atTop.value = restored + this.lead() <= AT_TOP;
     } else if (this.stopGlide === null) {
       this.wanted = newest
         ? this.scrollTo(anchors, moved)

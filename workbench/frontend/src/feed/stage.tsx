@@ -169,6 +169,7 @@ function Layers({ store, row, pictures, alt, smooth }: LayersProps) {
           alt={alt}
           draggable={false}
           onLoad={() => (shown.value = true)}
+          onError={() => pictures.spoilt(row.id, feedText("box.no_picture"))}
         />
       ) : null}
       {full.state !== "ready" && url ? <span class="wbx-hidden" role="img" aria-label={alt} /> : null}

@@ -138,11 +138,13 @@ function groupsOf(models: readonly ModelInfo[], store: Store, chosen: string): C
   return groups;
 }
 
-/** What the change of model did not take over: said once, and seen until the next change. */
+/** What the change of model did not take over: said once, and seen until the next change. Of a
+ *  change made elsewhere the kernel says it. */
 function Dropped({ store }: { store: Store }) {
   const names = store.desk.dropped.value;
   const model = store.desk.model.value?.title ?? "";
-  const text = names.length > 0 ? t("config.dropped", { model, names: names.join(", ") }) : "";
+  const own = names.length > 0 ? t("config.dropped", { model, names: names.join(", ") }) : "";
+  const text = own || store.desk.remark.value;
   const hidden = useSignal("");
   useEffect(() => liveOf(store).say(text), [text]);
   if (text === "" || hidden.value === text) return null;
