@@ -26,10 +26,10 @@ _OURS = re.compile(r"^WORKBENCH_")
 _PROVIDERS = re.compile(
     r"^(FAL_KEY|HF_TOKEN|COMFYUI_URL|SDWEBUI_URL)$|_(API_KEY|API_TOKEN|BASE_URL)$"
 )
-# Each folder gets its mark; the tests of the slow rooms share one worker, and so one server. They
-# come first: they take minutes, and what is short fills the other worker meanwhile.
+# Each folder gets its mark. What is slow comes first, and what is short fills the gaps at the end.
+# The tests of a module of the browser stay together, and those of the package share one install.
 _MARK_OF_FOLDER = {"faults": pytest.mark.faults}
-_GROUP_OF_FOLDER = ("browser", "package")
+_SLOW_FOLDERS = ("package", "browser")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -46,15 +46,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         folder = _room_of(item)
         if mark := _MARK_OF_FOLDER.get(folder):
             item.add_marker(mark)
-        if folder in _GROUP_OF_FOLDER:
-            item.add_marker(pytest.mark.xdist_group(folder))
+        if folder in _SLOW_FOLDERS:
+            group = folder if folder == "package" else item.path.stem
+            item.add_marker(pytest.mark.xdist_group(group))
         if item.get_closest_marker("real") and not config.getoption("--real"):
             item.add_marker(pytest.mark.skip(reason="calls a real provider; run with --real"))
 
 
 def _is_short(item: pytest.Item) -> int:
     room = _room_of(item)
-    return (*_GROUP_OF_FOLDER, room).index(room)
+    return (*_SLOW_FOLDERS, room).index(room)
 
 
 def _room_of(item: pytest.Item) -> str:
