@@ -15,7 +15,7 @@ from typing import Any
 
 from workbench.domain.ids import new_id
 from workbench.domain.records import AssetRecord, Identity
-from workbench.ports import NewBatch
+from workbench.domain.submissions import NewBatch
 from workbench.store.sqlite.store import SqliteStore
 
 ME = Identity("bench")

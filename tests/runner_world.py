@@ -12,8 +12,9 @@ from typing import Any
 from workbench.domain.ids import new_id
 from workbench.domain.records import AttemptRecord, BatchRecord, GenerationRecord, Identity, Price
 from workbench.domain.status import Operation, Status
+from workbench.domain.submissions import NewBatch, NewInput
 from workbench.media import Media
-from workbench.ports import NewBatch, NewInput, Provider, RunnerInfo, Selection
+from workbench.ports import Provider, RunnerInfo, Selection
 from workbench.runner.executor import LocalExecutor
 from workbench.runner.hub import Hub
 from workbench.runner.loop import EngineLoop

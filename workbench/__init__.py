@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         ImageRejected,
         InsufficientBalance,
         InvalidRequest,
+        LimitReached,
         NotAllowed,
         NotFound,
         ProviderError,
@@ -73,6 +74,7 @@ __all__ = [
     "InsufficientBalance",
     "InvalidRequest",
     "Lightbox",
+    "LimitReached",
     "NotAllowed",
     "NotFound",
     "Project",
@@ -108,6 +110,7 @@ _LAZY = {
     "ImageRejected": "workbench.errors",
     "InsufficientBalance": "workbench.errors",
     "InvalidRequest": "workbench.errors",
+    "LimitReached": "workbench.errors",
     "NotAllowed": "workbench.errors",
     "NotFound": "workbench.errors",
     "ProviderError": "workbench.errors",
@@ -146,7 +149,7 @@ def open(  # noqa: A001 - the public name; not in __all__, so a star import keep
     *,
     user: str | None = None,
     team: str | None = None,
-    run_jobs: bool = True,
+    run_jobs: bool | None = None,
 ) -> Workspace:
     """Open a workspace, creating it if it is not there.
 
@@ -156,11 +159,13 @@ def open(  # noqa: A001 - the public name; not in __all__, so a star import keep
         A folder or ``"sqlite:///folder"``. None: the folder in WORKBENCH_HOME, else the nearest
         ``.workbench`` upwards from the notebook's folder, else a new one there.
     user:
-        Under which name rows are owned; None: WORKBENCH_USER, else the system's user.
+        Under which name rows are owned; None: as WORKBENCH_IDENTITY says, without it
+        WORKBENCH_USER, else the system's user.
     team:
         Whose shared topics are seen as well.
     run_jobs:
-        False: this process only submits and watches; a worker elsewhere does the work.
+        False: this process only submits and watches; a worker elsewhere does the work. None:
+        True, unless WORKBENCH_RUN_JOBS is 0.
 
     Returns
     -------

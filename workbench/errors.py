@@ -11,6 +11,7 @@ next. Everything else that escapes is a bug and keeps its traceback.
     ├── NotAllowed                the row is yours to see but not to change, or its state forbids it
     ├── InsufficientBalance       the ledger cannot cover the request
     │   └── BudgetExceeded        a ``with ws.budget(...)`` block would be overrun
+    ├── LimitReached              a visitor has made, or waits for, as many images as allowed here
     ├── ImageRejected             the image door refused these bytes
     ├── ConfigurationError        a setting, environment variable or plugin is wrong
     ├── WrongThread               a blocking wait on a thread that must not block (RuntimeError)
@@ -93,6 +94,10 @@ class InsufficientBalance(WorkbenchError):
 
 class BudgetExceeded(InsufficientBalance):
     """The request would overrun the budget of the surrounding ``with ws.budget(...)`` block."""
+
+
+class LimitReached(WorkbenchError):
+    """A visitor may not ask for that many images now; nothing was stored. The text says when."""
 
 
 class ImageRejected(WorkbenchError):

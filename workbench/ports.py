@@ -23,6 +23,7 @@ from workbench.domain.jobs import (
     JobRequest,
     Progress,
 )
+from workbench.domain.limits import VisitorLimits
 from workbench.domain.parameters import Model
 from workbench.domain.records import (
     AssetRecord,
@@ -47,7 +48,8 @@ from workbench.domain.records import (
     TopicView,
     TrashItem,
 )
-from workbench.domain.status import ErrorKind, Operation, Status
+from workbench.domain.status import ErrorKind, Status
+from workbench.domain.submissions import NewBatch, NewImport
 
 T = TypeVar("T")
 
@@ -60,64 +62,6 @@ class Clock(Protocol):
 
     def monotonic(self) -> float:
         """Seconds that never go back (for waiting)."""
-
-
-@dataclass(frozen=True, slots=True)
-class NewInput:
-    """An input image of a new batch; its asset is already stored."""
-
-    asset: AssetRecord
-    role: str = "reference"
-    position: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class NewBatch:
-    """A checked request, ready to be stored: nothing in it needs a provider's word any more.
-
-    `seeds` has one entry per image (None where the provider takes no seeds). `topic_id` None means
-    that a topic is created in the same transaction. `lane` groups jobs under one limit; `hold` is
-    None, "paused" or "upload". `price` is per image. `budget_micro` refuses the batch if it would
-    cost more than this (None: no such limit).
-    """
-
-    identity: Identity
-    topic_id: str | None
-    prompt: str
-    negative_prompt: str | None
-    provider: str
-    model: str  # full id, "provider:name"
-    n: int
-    seed: int | None
-    seeds: tuple[int | None, ...]
-    width: int | None
-    height: int | None
-    params: Json
-    operation: Operation = Operation.GENERATE
-    source: str = "api"
-    project_id: str | None = None
-    inputs: tuple[NewInput, ...] = ()
-    lane: str = ""
-    batchable: bool = False
-    priority: int = 0
-    client_key: str | None = None
-    price: Price = field(default_factory=Price)
-    provenance: Json = field(default_factory=dict)
-    topic_title: str = ""  # title for a new or untitled topic (from the prompt)
-    needed_assets: tuple[str, ...] = ()  # must have rows when it is stored (they may be purged)
-
-
-@dataclass(frozen=True, slots=True)
-class NewImport:
-    """Images that are already there: completed generations without a provider."""
-
-    identity: Identity
-    topic_id: str | None
-    items: tuple[tuple[AssetRecord, str], ...]  # asset and the text shown as its prompt
-    source: str = "upload"  # upload | folder
-    client_key: str | None = None
-    topic_title: str = ""
-    needed_assets: tuple[str, ...] = ()  # as in NewBatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,6 +250,14 @@ class Store(Protocol):
     ) -> tuple[list[GenerationView], bool]:
         """Pictures "next" or "previous" to one, in feed order, and whether that was the end."""
 
+    def own_pictures(
+        self, identity: Identity, *, after: int = 0, limit: int = 200
+    ) -> list[GenerationView]:
+        """The next pictures of one's own, oldest first: the latest of each index of a batch."""
+
+    def own_size(self, identity: Identity) -> tuple[int, int]:
+        """How many pictures that are, and how many bytes."""
+
     def deletion(self, identity: Identity, topic_id: str) -> tuple[int, int]: ...
     def prompts(self, identity: Identity, *, limit: int = 50) -> list[str]: ...
     def durations(
@@ -314,9 +266,17 @@ class Store(Protocol):
 
     # -- what people do with generations ------------------------------------------------------
     def retry(
-        self, identity: Identity, generation_id: str, price: Price
+        self,
+        identity: Identity,
+        generation_id: str,
+        price: Price,
+        *,
+        limits: VisitorLimits | None = None,
     ) -> Future[GenerationRecord]:
-        """A new generation in the same batch and index with retry_of, queued; ended ones only."""
+        """A new generation in the same batch and index with retry_of, queued; ended ones only.
+
+        LimitReached where the owner is a visitor who has too many (also of `submit_batch`).
+        """
 
     def cancel(self, identity: Identity, selection: Selection) -> Future[CancelResult]:
         """Cancel by compare-and-set.
@@ -339,13 +299,24 @@ class Store(Protocol):
         """Change seed, width, height, params or prompt_sent while it is pending or queued."""
 
     def resolve_unknown(
-        self, identity: Identity, generation_id: str, outcome: str
+        self,
+        identity: Identity,
+        generation_id: str,
+        outcome: str,
+        *,
+        limits: VisitorLimits | None = None,
     ) -> Future[GenerationRecord]:
         """Settle an unknown outcome.
 
         "charged" (failed, charged), "not_charged" (failed, released) or "retry" (failed, released,
         and a new generation with retry_of).
         """
+
+    def images_made(self, user: str, since_ms: int) -> int:
+        """How many images of a visitor count from a time on: none that failed or was cancelled."""
+
+    def ahead(self, user: str) -> int | None:
+        """How many images will be begun before the user's first waiting one; None: none waits."""
 
     def judge(self, identity: Identity, values: Mapping[str, Mapping[str, Any]]) -> Future[int]:
         """Set rating, favourite, tags, note per generation id, in one transaction."""

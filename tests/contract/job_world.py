@@ -18,7 +18,8 @@ from workbench.domain.records import (
     Price,
 )
 from workbench.domain.status import ErrorKind
-from workbench.ports import Failure, NewBatch, Outcome
+from workbench.domain.submissions import NewBatch
+from workbench.ports import Failure, Outcome
 from workbench.store.sqlite import ledger, siblings
 from workbench.store.sqlite.store import SqliteStore
 

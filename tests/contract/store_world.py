@@ -14,7 +14,8 @@ from workbench.domain.records import (
     Identity,
 )
 from workbench.domain.status import ErrorKind
-from workbench.ports import Failure, NewBatch, NewImport, Outcome, Store
+from workbench.domain.submissions import NewBatch, NewImport
+from workbench.ports import Failure, Outcome, Store
 
 ADA = Identity("ada", team="crew")
 BOB = Identity("bob", team="crew")

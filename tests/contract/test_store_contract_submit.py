@@ -24,8 +24,9 @@ from tests.contract.store_world import (
 )
 from workbench.domain.records import Identity, Price
 from workbench.domain.status import Operation, Status
+from workbench.domain.submissions import NewImport, NewInput
 from workbench.errors import InsufficientBalance, InvalidRequest, NotAllowed, NotFound
-from workbench.ports import GenerationQuery, NewImport, NewInput, Store
+from workbench.ports import GenerationQuery, Store
 
 TWO = Price(unit="token", amount_micro=2_000_000, version=1)
 

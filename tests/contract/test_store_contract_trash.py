@@ -24,8 +24,9 @@ from tests.contract.store_world import (
 from workbench.domain.jobs import JobRef
 from workbench.domain.records import Price
 from workbench.domain.status import Status
+from workbench.domain.submissions import NewInput
 from workbench.errors import InvalidRequest, NotAllowed, NotFound
-from workbench.ports import NewInput, Store
+from workbench.ports import Store
 
 
 def trashed(store: Store) -> list[tuple[str, str]]:

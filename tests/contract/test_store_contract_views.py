@@ -25,8 +25,9 @@ from tests.contract.store_world import (
 )
 from workbench.domain.records import BatchPage, BatchRecord, Identity, Price
 from workbench.domain.status import Status
+from workbench.domain.submissions import NewImport
 from workbench.errors import InvalidRequest, NotAllowed, NotFound
-from workbench.ports import NewImport, Outcome, Selection, Store
+from workbench.ports import Outcome, Selection, Store
 
 
 def ids_of(page: BatchPage) -> list[str]:
@@ -431,3 +432,50 @@ def test_windows_hear_that_something_was_put_first(store: Store) -> None:
     cursor = store.cursor()
     assert store.run_next(ADA, Selection(batch_id=last.id)).result() == 0
     assert changes_since(store, ADA, cursor) == []
+
+
+@pytest.mark.req("FEED-7", "TOP-5")
+def test_own_pictures_are_the_latest_of_each_index_oldest_first(store: Store) -> None:
+    make(store, BOB)
+    failed = submit(store, n=2)
+    finish(store, fail=True)
+    one, two = pictures(store, failed)
+    again = store.retry(ADA, one.id, Price()).result()
+    finish(store)
+    made, imported = make(store, n=2), bring_in(store, ADA, "mine")
+    gone = pictures(store, make(store))[0]
+    store.trash(ADA, "generation", gone.id).result()
+    for deleted in (make(store), make(store)):
+        store.trash(ADA, "batch", deleted.id).result()
+    store.trash(ADA, "topic", make(store).topic_id).result()
+    submit(store)  # waits
+    expected = [
+        again.id,
+        *(p.id for p in pictures(store, made)),
+        *(p.id for p in pictures(store, imported)),
+    ]
+    assert [view.record.id for view in store.own_pictures(ADA)] == expected
+    assert two.id not in expected
+    assert store.own_size(ADA) == (len(expected), 1234 * len(expected))
+    assert store.own_size(EVE) == (0, 0)
+    after, walked = 0, []
+    while views := store.own_pictures(ADA, after=after, limit=1):
+        after = views[-1].record.seq
+        walked += [view.record.id for view in views]
+    assert walked == expected
+    for bad in (0, 501):
+        with pytest.raises(InvalidRequest):
+            store.own_pictures(ADA, limit=bad)
+
+
+@pytest.mark.req("FEED-7", "FEED-10")
+def test_a_late_picture_takes_the_place_of_the_cancelled_one(store: Store) -> None:
+    batch = submit(store)
+    (job,) = store.claim("r1", lanes=LANES, limit=1).result()
+    store.cancel(ADA, Selection(batch_id=batch.id)).result()
+    assert store.own_pictures(ADA) == []
+    late = store.adopt_late(
+        job.fence, Outcome(job.slots[0].generation_id, asset("late"), 7)
+    ).result()
+    assert late is not None
+    assert [view.record.id for view in store.own_pictures(ADA)] == [late.id]

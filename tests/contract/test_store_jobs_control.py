@@ -22,8 +22,9 @@ from tests.contract.job_world import (
 from workbench.domain.ids import new_id
 from workbench.domain.records import AssetRecord, GenerationRecord, Identity
 from workbench.domain.status import Status
+from workbench.domain.submissions import NewInput
 from workbench.errors import InsufficientBalance, InvalidRequest, NotAllowed, NotFound
-from workbench.ports import NewInput, Selection
+from workbench.ports import Selection
 
 
 @pytest.fixture

@@ -22,8 +22,8 @@ SPENDER = """
 import sys
 from pathlib import Path
 from workbench.domain.records import Identity, Price
+from workbench.domain.submissions import NewBatch
 from workbench.errors import InsufficientBalance
-from workbench.ports import NewBatch
 from workbench.store.sqlite.store import SqliteStore
 
 folder, name, tries = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
+import uuid
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,6 +55,7 @@ class Cell:
 
     text: str = ""
     error: str | None = None
+    html: str = ""
     ended: bool = False
     ended_at: float = 0.0
 
@@ -82,14 +85,20 @@ class Comm(Wire):
 class Kernel:
     """A kernel, its cells, and the comms that the test follows."""
 
-    def __init__(self, folder: Path, program: str | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        program: str | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.manager = KernelManager(kernel_name="python3")
         if program is not None:
             script = folder / "kernel.py"
             script.write_text(program)
             argv = [sys.executable, str(script), "-f", "{connection_file}"]
             self.manager._kernel_spec = KernelSpec(argv=argv, language="python")
-        self.manager.start_kernel(cwd=str(folder))
+        env = {**os.environ, **(environment or {})}
+        self.manager.start_kernel(cwd=str(folder), env=env)
         self.client: BlockingKernelClient = self.manager.client()
         self.client.start_channels()
         self.client.wait_for_ready(timeout=40)
@@ -153,6 +162,16 @@ class Kernel:
         self.comms[comm.id] = comm
         return comm
 
+    def open_comm(self, target: str, data: object, version: str = "2.1.0") -> Comm:
+        """Open a comm as a page may, whether or not a page should."""
+        comm = Comm(self, uuid.uuid4().hex)
+        self.comms[comm.id] = comm
+        content = {"comm_id": comm.id, "target_name": target, "data": data}
+        message = self.client.session.msg("comm_open", content, metadata={"version": version})
+        with self._sending:
+            self.client.shell_channel.send(message)
+        return comm
+
     def to_comm(self, comm_id: str, data: object, subshell: str | None = None) -> None:
         session = self.client.session
         message = session.msg("comm_msg", {"comm_id": comm_id, "data": data})
@@ -192,6 +211,8 @@ class Kernel:
                 cell.text += content["text"]
             case "error":
                 cell.error = f"{content['ename']}: {content['evalue']}"
+            case "display_data":
+                cell.html += content["data"].get("text/html", "")
             case "status" if content["execution_state"] == "idle":
                 cell.ended_at = time.monotonic()
                 cell.ended = True
@@ -206,19 +227,26 @@ class Kernel:
 
 
 @contextmanager
-def opened(folder: Path, *, program: str | None = None, before: str = "") -> Iterator[Kernel]:
+def opened(
+    folder: Path,
+    *,
+    program: str | None = None,
+    before: str = "",
+    start: str = START,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[Kernel]:
     """Start a kernel with an open workspace `ws`; `before` runs before anything of ours."""
-    kernel = Kernel(folder, program)
+    kernel = Kernel(folder, program, environment)
     try:
-        kernel.run(before + START)
+        kernel.run(before + start)
         yield kernel
     finally:
         kernel.close()
 
 
-def settled(comm: Comm) -> Page:
+def settled(comm: Comm, **more: Any) -> Page:
     """Attach a page, let it say hello, and wait until it is followed."""
     page = Page(comm)
-    page.hello()
+    page.hello(**more)
     until(lambda: page.heard("ping"), "a ping")
     return page

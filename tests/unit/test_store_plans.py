@@ -13,6 +13,7 @@ from tests.contract.store_world import ADA, EVE, OPERATOR, make, submit
 from workbench.domain.records import Identity
 from workbench.domain.status import Status
 from workbench.ports import GenerationQuery, Store
+from workbench.store.sqlite.queries import sql
 from workbench.store.sqlite.store import SqliteStore
 
 
@@ -160,6 +161,8 @@ def test_what_is_asked_at_each_wake_is_one_indexed_look(
         "prompts",
         "durations",
         "balances",
+        "own pictures",
+        "own size",
     ],
 )
 def test_no_list_scans_a_table(
@@ -192,6 +195,8 @@ def test_no_list_scans_a_table(
         "prompts": lambda: store.prompts(ADA),
         "durations": lambda: store.durations(ADA, "painter:oil"),
         "balances": lambda: store.balance_views(ADA),
+        "own pictures": lambda: store.own_pictures(ADA),
+        "own size": lambda: store.own_size(ADA),
     }
     plan = plans(store, reads[asked], monkeypatch)
     tables = "g|b|t|p|r|s|i|generation|batch|topic|project|asset|input|ledger|message"
@@ -223,3 +228,49 @@ def test_the_number_of_pictures_is_looked_up_not_counted(
     plan = plans(store, lambda: store.topic_counts(ADA, [batch.topic_id]), monkeypatch)
     assert "generation" not in plan
     assert " g " not in plan
+
+
+@pytest.mark.req("FEED-5")
+def test_own_pictures_come_in_the_order_of_their_index(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(store)
+    plan = plans(store, lambda: store.own_pictures(ADA), monkeypatch)
+    assert re.search(r"g USING INDEX generation_owner \(owner=\? AND seq>\?\)", plan), plan
+    assert "TEMP B-TREE" not in plan
+
+
+@pytest.mark.req("TOK-4")
+def test_what_visitors_made_is_counted_in_an_index_of_their_own(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit(store)
+    plan = plans(store, lambda: store.images_made("visitor-1", 0), monkeypatch)
+    assert re.search(
+        r"INDEX generation_visitor \(status=\? AND owner=\? AND created_at>\?\)", plan
+    ), plan
+    with store.database.reading() as reader:
+        for name, expected in (("unfinished", r"status=\? AND owner=\?"), ("queue", r"status=\?")):
+            found = reader.all("EXPLAIN QUERY PLAN " + sql(f"visitors.{name}"), {"user": "x"})
+            steps = "\n".join(row["detail"] for row in found)
+            assert re.search(rf"INDEX generation_visitor \({expected}", steps), steps
+
+
+@pytest.mark.req("FEED-10")
+def test_a_place_in_the_queue_is_found_without_reading_the_queue(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for identity in (ADA, EVE, ADA):
+        submit(store, identity)
+    store.claim("r1", lanes={"painter": 1}, limit=1).result()
+    plan = plans(store, lambda: store.ahead("ada"), monkeypatch)
+    walked = set(re.findall(r"^SCAN (.*)", plan, re.MULTILINE))
+    # What runs is in an index of its own; lists, and what the recursion makes, are no tables.
+    assert walked <= {
+        "job USING INDEX job_running",
+        "wanted VIRTUAL TABLE INDEX 1:",
+        "lanes",
+        "waiting",
+    }, plan
+    assert "INDEX job_claim (lane=? AND owner=?)" in plan
+    assert "INDEX generation_job (job_id=?)" in plan

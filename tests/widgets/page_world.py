@@ -99,8 +99,8 @@ class Page:
         assert not answer["ok"], answer
         return answer["error"]
 
-    def hello(self) -> dict[str, Any]:
-        data = self.call("hello", version=protocol.VERSION)
+    def hello(self, **more: Any) -> dict[str, Any]:
+        data = self.call("hello", version=protocol.VERSION, **more)
         self.cursor = data["cursor"]
         self.rows = {}
         for topic in data.get("topics") or ():

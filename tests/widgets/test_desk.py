@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 import workbench as wb
-from workbench.widgets.desk import Desk, notebook_key
+from workbench.widgets.desk import Desk
+from workbench.widgets.notebook import notebook_key
 from workbench.workspace.workspace import Workspace
 
 REPOSITORY = Path(__file__).parents[2]

@@ -165,10 +165,10 @@ def test_bookings_are_summed_up_and_say_what_is_left(idle_ws: Workspace, looking
 def test_the_queue_and_prices_are_told(idle_ws: Workspace, looking: Looking) -> None:
     idle_ws.pause()
     rows = looking.rows()
-    assert rows["queue", "queue"]["d"] == {"paused": True}
+    assert rows["queue", "queue"]["d"] == {"paused": True, "ahead": None}
     idle_ws.resume()
     newer = looking.rows()
-    assert newer["queue", "queue"]["d"] == {"paused": False}
+    assert newer["queue", "queue"]["d"] == {"paused": False, "ahead": None}
     assert newer["queue", "queue"]["rev"] > rows["queue", "queue"]["rev"]
     idle_ws.set_price(idle_ws.models()[0].id, 3)
     assert ("models", "models") in looking.rows()

@@ -289,6 +289,7 @@ def test_an_estimate_tells_cost_balance_and_time(page):
         "unit": "token",
         "seconds": None,
         "balance_micro": 10_000_000,
+        "images_left": None,
     }
     batch = made(page)
     took = batch.generations[0].duration

@@ -152,7 +152,7 @@ def test_models_come_without_what_a_page_may_not_set(idle_ws):
     idle_ws.set_price("studio:picture", "0.5", "usd")
 
     def names(*, simple):
-        (row,) = [m for m in Rows(idle_ws).models(simple) if m["id"] == "studio:picture"]
+        (row,) = [m for m in Rows(idle_ws, simple=simple).models() if m["id"] == "studio:picture"]
         return row, [parameter["name"] for parameter in row["parameters"]]
 
     row, shown = names(simple=False)
@@ -160,7 +160,7 @@ def test_models_come_without_what_a_page_may_not_set(idle_ws):
     assert (row["price_micro"], row["unit"], row["max_images"]) == (500_000, "usd", 8)
     assert json.loads(json.dumps(row)) == row
     assert names(simple=True)[1] == ["width", "guidance"]
-    text = json.dumps(Rows(idle_ws).models(False))
+    text = json.dumps(Rows(idle_ws).models())
     assert "delay_ms" not in text
     assert "debug" not in text
 
@@ -184,9 +184,9 @@ def test_providers_say_what_is_missing(idle_ws):
 @pytest.mark.req("FEED-10")
 def test_the_queue_tells_whether_it_is_held(idle_ws):
     rows = Rows(idle_ws)
-    assert rows.queue() == {"paused": False}
+    assert rows.queue() == {"paused": False, "ahead": None}
     idle_ws.pause()
-    assert rows.queue() == {"paused": True}
+    assert rows.queue() == {"paused": True, "ahead": None}
 
 
 def test_every_operation_but_those_of_the_channel_is_served(page: Page):

@@ -79,7 +79,8 @@ def test_a_page_is_told_what_its_widget_shows_and_no_more(
     page = OnePage(kind(idle_ws))
     (answer,) = page.answers()
     assert answer["ok"] is True
-    common = {"version", "widget", "workspace", "user", "cursor", "now", "desk", "desk_rev"}
+    common = {"version", "widget", "workspace", "user", "identity", "voila", "cursor", "now"}
+    common |= {"desk", "desk_rev", "limits"}
     assert set(answer["data"]) == common | parts
     assert answer["data"]["widget"] == kind.__name__
 

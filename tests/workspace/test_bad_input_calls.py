@@ -31,8 +31,8 @@ def _opening(w: OddWorld) -> dict[str, Callable[[Any], Any]]:
         "open": lambda v: wb.open(v, run_jobs=False).close(),
         "open.user": lambda v: wb.open(place, user=v, run_jobs=False).close(),
         "open.team": lambda v: wb.open(place, team=v, run_jobs=False).close(),
-        # True would run what the others wait for.
-        "open.run_jobs": lambda v: _is_flag(v) or wb.open(place, run_jobs=v).close(),
+        # True and None would run what the others wait for.
+        "open.run_jobs": lambda v: v is None or _is_flag(v) or wb.open(place, run_jobs=v).close(),
         "close.wait": lambda v: _is_flag(v) or w.ws.close(wait=v),
     }
 

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench.errors import InvalidRequest
-from workbench.workspace.location import resolve
+from workbench.workspace.location import resolve, resolve_user
 from workbench.workspace.plugins import ProviderInfo, ProviderRegistry
 from workbench.workspace.workspace import open_workspace
 
 if TYPE_CHECKING:
     from workbench.domain.parameters import Model
     from workbench.workspace.doctor import Report
+    from workbench.workspace.workspace import Workspace
 
 _DATABASE = "workbench.sqlite3"
 _WORKSPACE_HELP = "folder of the workspace (default: as in a notebook of the current folder)"
@@ -70,9 +71,14 @@ def _add(
     return parser
 
 
+def opened(folder: Path) -> Workspace:
+    """Return a workspace for a command: it serves everybody, whoever pages say that they are."""
+    return open_workspace(folder, user=resolve_user(None), run_jobs=False)
+
+
 def run_doctor(arguments: argparse.Namespace) -> int:
     """Print the report; 1 if there is a problem."""
-    with open_workspace(existing(arguments.workspace), run_jobs=False) as workspace:
+    with opened(existing(arguments.workspace)) as workspace:
         report = workspace.doctor(deep=not arguments.quick)
     if arguments.json:
         _say(json.dumps(report.to_dict(), indent=2, default=str))
@@ -92,7 +98,7 @@ def report_text(report: Report) -> str:
 
 def run_backup(arguments: argparse.Namespace) -> int:
     """Copy the workspace and say where to."""
-    with open_workspace(existing(arguments.workspace), run_jobs=False) as workspace:
+    with opened(existing(arguments.workspace)) as workspace:
         copy = workspace.backup(arguments.path)
     _say(f"Copied to {copy}")
     return 0
@@ -102,7 +108,7 @@ def run_providers(arguments: argparse.Namespace) -> int:
     """List providers; without a workspace here, with the prices that they come with."""
     folder = resolve(arguments.workspace)
     if (folder / _DATABASE).exists():
-        with open_workspace(folder, run_jobs=False) as workspace:
+        with opened(folder) as workspace:
             providers, models = workspace.providers(), workspace.models()
     else:
         registry = ProviderRegistry(dict)

@@ -13,7 +13,8 @@ from IPython.display import display
 
 from workbench.errors import WorkbenchError
 from workbench.jupyter.care import report_text
-from workbench.workspace.location import resolve, resolve_user
+from workbench.workspace.identity import Owner, resolve_owner
+from workbench.workspace.location import resolve
 from workbench.workspace.workspace import open_workspace
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class WorkbenchMagics(Magics):
 
     def __init__(self, shell: InteractiveShell) -> None:
         super().__init__(shell)
-        self._opened: dict[tuple[Path, str], Workspace] = {}
+        self._opened: dict[tuple[Path, Owner], Workspace] = {}
 
     @cell_magic
     def imagine(self, line: str, cell: str) -> Batch:
@@ -123,7 +124,8 @@ class WorkbenchMagics(Magics):
 
     def _open(self) -> Workspace:
         # Kept open: closing it would stop the painting, and end the handles of earlier cells.
-        key = (resolve(None), resolve_user(None))
+        folder = resolve(None)
+        key = (folder, resolve_owner(None, None, folder))
         if key not in self._opened:
             self._opened[key] = open_workspace()
         return self._opened[key]

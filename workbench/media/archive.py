@@ -9,7 +9,7 @@ import time
 import unicodedata
 import uuid
 import zipfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -21,6 +21,7 @@ MANIFEST = "manifest.json"
 # NAME_MAX is 255 bytes nearly everywhere; unpackers add suffixes, and Windows counts the path.
 _MAX_CHARACTERS = 80
 _MAX_BYTES = 200
+_MAX_FOLDER = 40  # characters of a folder's name, its number aside
 _MAX_READ = 4_000
 _RESERVED = re.compile(
     r"(?:con|prn|aux|nul|conin\$|conout\$|clock\$|(?:com|lpt)[0-9¹²³])(?:\.|$)", re.IGNORECASE
@@ -72,10 +73,38 @@ def safe_name(text: str, fallback: str = "untitled") -> str:
     return unicodedata.normalize("NFC", name) or fallback
 
 
+class Folders:
+    """Names for the folders of an archive: one for each key, and no two that could be confused.
+
+    Examples
+    --------
+    >>> folders = Folders()
+    >>> folders.name(1, "Foxes"), folders.name(2, "foxes"), folders.name(1, "Foxes")
+    ('Foxes', 'foxes (2)', 'Foxes')
+    """
+
+    def __init__(self) -> None:
+        self._names: dict[Hashable, str] = {}
+        self._taken = {_key(MANIFEST)}
+
+    def name(self, key: Hashable, title: str) -> str:
+        """Return the name of a folder; `title` is what it should be like when it is new."""
+        if key not in self._names:
+            # Short enough that no number is cut off again, in letters as well as in bytes.
+            stem = safe_name(title)[:_MAX_FOLDER].strip(". -")
+            name = _first_free("", stem, "", lambda key: key not in self._taken)
+            self._taken.add(_key(name))
+            self._names[key] = name
+        return self._names[key]
+
+
+Manifest = Mapping[str, Any] | Callable[[list[str]], Mapping[str, Any]]
+
+
 def write_zip(
     target: str | os.PathLike[str] | IO[bytes],
     entries: Iterable[tuple[str, bytes | os.PathLike[str]]],
-    manifest: Mapping[str, Any],
+    manifest: Manifest,
 ) -> list[str]:
     """Write an archive of images and a manifest.
 
@@ -89,7 +118,8 @@ def write_zip(
         Names may have folders ("batch 1/0.png"); each part goes through `safe_name`, and names
         that a system without upper and lower case would confuse are numbered.
     manifest:
-        Written as ``manifest.json``, with a list ``files`` of the names used.
+        Written as ``manifest.json``, with a list ``files`` of the names used. A function is asked
+        for it when all names are known.
 
     Returns
     -------
@@ -135,7 +165,7 @@ def write_zip(
 def _write(
     file: IO[bytes],
     entries: Iterable[tuple[str, bytes | os.PathLike[str]]],
-    manifest: Mapping[str, Any],
+    manifest: Manifest,
 ) -> list[str]:
     taken = {_key(MANIFEST): False}
     names: list[str] = []
@@ -146,7 +176,8 @@ def _write(
             # Images are compressed already: deflating them costs time and saves nothing.
             archive.writestr(_member(name), data, zipfile.ZIP_STORED)
             names.append(name)
-        text = json.dumps({**manifest, "files": names}, ensure_ascii=False, indent=2, default=str)
+        said = manifest(names) if callable(manifest) else manifest
+        text = json.dumps({**said, "files": names}, ensure_ascii=False, indent=2, default=str)
         archive.writestr(_member(MANIFEST), text.encode("utf-8", "replace"), zipfile.ZIP_DEFLATED)
     return names
 

@@ -20,7 +20,7 @@ from ipywidgets import DOMWidget, Layout
 
 from workbench.domain.arguments import check_items, shown
 from workbench.errors import EngineClosed, InvalidRequest, NotFound
-from workbench.widgets import bundle, options
+from workbench.widgets import bundle, options, voila
 from workbench.widgets.channel import Channel
 from workbench.widgets.config import Config
 from workbench.widgets.contact_sheet import ContactSheet, fallback
@@ -96,7 +96,7 @@ class WorkspaceWidget(anywidget.AnyWidget):
         self._states: deque[float] = deque(maxlen=_STATES_PER_S)
         self._channel: Channel | None = None
         self._early: deque[tuple[Any, Any]] = deque(maxlen=_MOST_EARLY)
-        with contextlib.ExitStack() as undo:
+        with voila.failures_told(), contextlib.ExitStack() as undo:
             lease = _lease_of(workspace)
             undo.callback(lease.release)
             self._shown = lease.workspace
@@ -105,6 +105,7 @@ class WorkspaceWidget(anywidget.AnyWidget):
             traits = {name: value for name, value in given.items() if value is not None}
             self._own_layout = not isinstance(traits.get("layout"), Layout)
             undo.callback(self._close_model)
+            voila.refuse_stock_widgets()
             super().__init__(
                 _esm=_next_esm(), _widget=type(self).__name__, _hash=bundle.hash(), **traits
             )

@@ -24,7 +24,7 @@ from workbench.errors import EngineClosed, InvalidRequest, NotAllowed, StoreErro
 from workbench.widgets import bundle, turns
 from workbench.widgets.client import MOST_ALIVE, Client, Clients
 from workbench.widgets.desk_news import DeskNews
-from workbench.widgets.failures import DISK_WAIT, FOR_EVERYBODY, INTERNAL, failure, refusal
+from workbench.widgets.failures import DISK_WAIT, FOR_EVERYBODY, failure, internal, refusal
 from workbench.widgets.follower import Delta, Follower, Reader
 from workbench.widgets.gate import Gate, Refusal, Request
 from workbench.widgets.operations.context import Answer, Context
@@ -33,7 +33,10 @@ from workbench.widgets.operations.snapshot import snapshot
 from workbench.widgets.operations.table import HANDLERS
 from workbench.widgets.protocol import PING_EVERY_S, VERSION, Rate
 from workbench.widgets.route import Pin
+from workbench.widgets.rows import Row
 from workbench.widgets.serving import Serving
+from workbench.widgets.simple import Shown
+from workbench.widgets.visitor import CLOSED, Door
 from workbench.widgets.workers import Workers
 
 if TYPE_CHECKING:
@@ -101,8 +104,9 @@ class Channel:
         self._engine = workspace._engine
         self._loop = self._engine.loop.loop
         self._workers = Workers.of(self._engine)
+        self._door = Door(workspace)
         self._clients = Clients(self._close_files)
-        self._reader = Reader(workspace, self._scopes, lambda: desk.topic_id)
+        self._reader = Reader(workspace, self._scopes, lambda: desk.topic_id, lambda: self.simple)
         self._serving = Serving(
             HANDLERS, self._workers, self._reply, self._log, self._operation_failed
         )
@@ -110,7 +114,9 @@ class Channel:
         self._tasks: set[asyncio.Task[None]] = set()
         self._beating: asyncio.Task[None] | None = None
         self._stop_listening: list[Callable[[], None]] = []
-        self._desk_news = DeskNews(desk, lambda read: self._workers.run("feed", read), self._push)
+        self._desk_news = DeskNews(
+            desk, lambda read: self._workers.run("feed", read), self._push, self._shown_desk
+        )
         self._unseen: deque[tuple[float, dict[str, Any]]] = deque(maxlen=5)
         self._noticed: dict[str, float] = {}
         self._pings = 0
@@ -183,12 +189,8 @@ class Channel:
     # -- messages, on the loop --------------------------------------------------------------------
 
     def _accept(self, request: Request) -> None:
-        if self._closed:
-            self._say_closed(request)
-            return
-        client = self._clients.touch(request.client, self._loop.time())
+        client = self._sender(request)
         if client is None:
-            self._reply(request.client, request.rid, refusal("busy", _MANY_PAGES))
             return
         match request.op:
             case "hello":
@@ -211,6 +213,20 @@ class Channel:
                 if request.op in ("topic.open", "page"):
                     client.look_at(str(request.args["topic_id"]))
                 self._serving.serve(request, lambda: self._context(client, request.buffers))
+
+    def _sender(self, request: Request) -> Client | None:
+        """Return the page that asks; None if it may not, which it is told."""
+        if self._closed:
+            self._say_closed(request)
+            return None
+        if not self._door.lets_in(request.op):
+            self.gate.note("not_allowed")
+            self._reply(request.client, request.rid, refusal("not_allowed", CLOSED))
+            return None
+        client = self._clients.touch(request.client, self._loop.time())
+        if client is None:
+            self._reply(request.client, request.rid, refusal("busy", _MANY_PAGES))
+        return client
 
     def _recall(self, client: Client) -> None:
         """Let a page that answers pings, but is told nothing, ask what it missed.
@@ -240,13 +256,24 @@ class Channel:
     async def _hello(self, client: Client, request: Request) -> Answer:
         if request.args["version"] != VERSION:
             raise InvalidRequest("version", _OTHER_VERSION)
+        if self._door.asks:
+            await self._admit(request.args.get("token"))
         client.hold()
         epoch = client.epoch
         self._wake(client)
         data = await self._workers.run("read", snapshot, self._context(client), self._scopes)
+        if "queue" in self._scopes:
+            client.place.told = data["queue"]["ahead"]
         # Follows when the answer has left, which is as soon as this coroutine has returned.
         self._loop.call_soon(self._follow, client, epoch, data["cursor"], data["desk_rev"])
         return Answer(data)
+
+    async def _admit(self, token: object) -> None:
+        try:
+            await self._workers.run("read", self._door.admit, token)
+        except NotAllowed:
+            self.gate.note("not_allowed")
+            raise
 
     async def _since(self, client: Client, cursor: str) -> Answer:
         """Tell a page what it missed, all at once if that is not too much."""
@@ -285,6 +312,7 @@ class Channel:
                 lambda since, due, held: self._read(client, since, due, held),
                 lambda message: self._push({"push": "delta", **message}, client.name),
                 self._feed_unreadable,
+                self._read_queue if "queue" in self._scopes else None,
             )
             self._followers[client] = self._spawn(follower.run())
         while self._unseen:
@@ -299,6 +327,9 @@ class Channel:
         if delta.waits_for_disk:
             self._tell_everybody(refusal("disk_full", DISK_WAIT), None)
         return delta
+
+    async def _read_queue(self) -> Row:
+        return await self._workers.run("feed", self._reader.queue)
 
     async def _bundle(self) -> Answer:
         source = await self._workers.run("read", bundle.esm)
@@ -406,6 +437,9 @@ class Channel:
         if not self._desk_news.running and self._clients.alive() and not self._closed:
             self._spawn(self._push_desk())
 
+    def _shown_desk(self, desk: dict[str, Any]) -> dict[str, Any]:
+        return Shown(self._workspace, simple=self.simple).desk(desk)
+
     async def _push_desk(self) -> None:
         try:
             await self._desk_news.run()
@@ -456,7 +490,7 @@ class Channel:
             content = {"rid": rid, "to": to, "ok": True, "data": answer.data}
             if self._send(content, answer.buffers):
                 return
-            answer = refusal("internal", INTERNAL)
+            answer = internal()
         self._send({"rid": rid, "to": to, "ok": False, "error": answer}, ())
 
     def _refuse(self, refused: Refusal) -> None:
@@ -480,7 +514,7 @@ class Channel:
     def _log(self, text: str, trace: str, level: str = "error") -> None:
         try:
             self._engine.store.log(
-                level, "callback", text, data={"traceback": trace}, owner=self._workspace.user
+                level, "callback", text, data={"traceback": trace}, owner=self._door.owner
             )
         except StoreError:
             _log.warning("%s\n%s", text, trace)  # closing: there is no other place left

@@ -13,9 +13,47 @@ from dataclasses import dataclass, field
 from workbench.widgets.operations.handles import PageFiles
 from workbench.widgets.protocol import CLIENT_GONE_S
 
+PLACE_EVERY_S = 1.0  # a page is told its user's place in the queue at most so often
 MOST_PAGES = 24  # of one widget; somebody who makes up names gets no further
 MOST_ALIVE = 12
 _TOPICS = 4  # that a page opened last
+
+
+_UNTOLD = -1
+
+
+@dataclass(slots=True)
+class Place:
+    """What one page knows of its user's place in the queue (None: nothing of the user waits).
+
+    Attributes
+    ----------
+    told:
+        The last place that it was told.
+    looked_at:
+        When it was looked up last (seconds of the loop).
+    stale:
+        Whether it may be another one now.
+    """
+
+    told: int | None = _UNTOLD
+    looked_at: float = float("-inf")
+    stale: bool = True
+
+    @property
+    def moving(self) -> bool:
+        """Whether whatever happens to anybody's images may change it."""
+        return self.told is not None
+
+    @property
+    def due_at(self) -> float:
+        """When it may be looked up again."""
+        return self.looked_at + PLACE_EVERY_S
+
+    def forget(self) -> None:
+        """Tell it again: what was on its way may not have arrived."""
+        self.told = _UNTOLD
+        self.stale = True
 
 
 @dataclass(slots=True, eq=False)
@@ -55,6 +93,8 @@ class Client:
         Set when there may be something new for it.
     answered:
         Set when the delta on its way needs no more waiting for.
+    place:
+        What it knows of its user's place in the queue.
     """
 
     name: str
@@ -73,6 +113,7 @@ class Client:
     files: PageFiles = field(default_factory=PageFiles)
     woken: asyncio.Event = field(default_factory=asyncio.Event)
     answered: asyncio.Event = field(default_factory=asyncio.Event)
+    place: Place = field(default_factory=Place)
 
     def look_at(self, topic_id: str) -> None:
         """Note that the page shows a topic (also one that is not the desk's)."""
@@ -83,6 +124,8 @@ class Client:
         """Send no delta until `start`: the page reads everything, or asks what it missed."""
         self.epoch += 1
         self.following = False
+        if self.waiting:
+            self.place.forget()
         self.waiting = False
         self.answered.set()
 
@@ -110,6 +153,7 @@ class Client:
         self.sent = self.read = self.acked
         self.late |= self.in_flight
         self.in_flight.clear()
+        self.place.forget()
         self.waiting = False
         self.woken.set()
 

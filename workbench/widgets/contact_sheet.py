@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -23,6 +22,7 @@ from typing import Any
 from workbench.domain.records import GenerationRecord
 from workbench.errors import EngineClosed, NotFound, WorkbenchError
 from workbench.widgets.desk import Desk
+from workbench.widgets.voila import in_voila
 from workbench.workspace import display
 from workbench.workspace.markup import Html, element
 from workbench.workspace.workspace import Workspace
@@ -243,12 +243,6 @@ class ContactSheet:
             return self._small[record.asset_id]
         picture = self._workspace._small_picture(record)
         return None if picture is None else self._engine.media.shrink(picture, _PIXELS)
-
-
-def in_voila() -> bool:
-    """Tell whether this process serves a Voilà page."""
-    software = os.environ.get("SERVER_SOFTWARE", "")
-    return "VOILA_KERNEL_ID" in os.environ or software.startswith("voila/")
 
 
 def _request(shell: Any) -> object:

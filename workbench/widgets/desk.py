@@ -9,16 +9,13 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import hashlib
 import logging
 import os
-import sys
 import threading
 import weakref
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -31,7 +28,7 @@ from workbench.domain.parameters import (
     check_characters,
     unknown_name,
 )
-from workbench.domain.records import Identity
+from workbench.domain.records import Identity, JsonValue
 from workbench.errors import EngineClosed, InvalidRequest, NotFound, WorkbenchError
 from workbench.widgets.config import (
     Config,
@@ -42,11 +39,12 @@ from workbench.widgets.config import (
     in_force,
     restored,
 )
+from workbench.widgets.notebook import notebook_key
 from workbench.workspace.engine import Engine
+from workbench.workspace.identity import Owner, Visitor
 from workbench.workspace.workspace import Workspace
 
 PARTS = ("config", "draft", "topic_id", "selection", "panels")
-DEFAULT_KEY = "default"
 MAX_SELECTION = 500
 _SAVE_AFTER_S = 0.4
 _FLUSH_S = 5.0
@@ -71,11 +69,10 @@ class _State:
 class Desk:
     """The shared state of one notebook's widgets. Use `Desk.of`; all methods from any thread."""
 
-    def __init__(self, engine: Engine, identity: Identity, key: str) -> None:
+    def __init__(self, engine: Engine, owner: Owner, key: str) -> None:
         self._engine = engine
         # A handle of its own: it must go on when the one that somebody opened is closed.
-        self._workspace = Workspace(engine, identity)
-        self.identity = identity
+        self._workspace = Workspace(engine, owner)
         self.key = key
         self.dropped: tuple[str, ...] = ()
         self.remark = ""
@@ -85,7 +82,9 @@ class Desk:
         self._rev = 0
         self._unsaved = self._timed = False
         self._writing: Future[None] | None = None  # the latest write
-        self._state = self._restore()
+        self._nobodys = not owner.known  # of a visitor to come: nothing is read or kept yet
+        stored = None if self._nobodys else self._stored()
+        self._state = self._first_state() if stored is None else self._restored(stored)
         self._model = self._find_model(self._state.settings.model)
         self.config = Config(self)
         self._mend()
@@ -101,12 +100,26 @@ class Desk:
         workspace._check_open()
         engine = workspace._engine
         key = notebook_key(workspace.path) if key is None else key
-        name = (engine.id, workspace.identity, key)
+        name = (engine.id, workspace._owner, key)
         with _desks_lock:
             desk = _desks.get(name)
             if desk is None:
-                desk = _desks[name] = cls(engine, workspace.identity, key)
+                desk = _desks[name] = cls(engine, workspace._owner, key)
             return desk
+
+    @classmethod
+    def hand_over(cls, visitor: Visitor) -> None:
+        """Give all desks that wait for `visitor` to him: he was recognised. Safe to call twice."""
+        with _desks_lock:
+            desks = [desk for desk in _desks.values() if desk._workspace._owner.visitor is visitor]
+        for desk in desks:
+            with contextlib.suppress(EngineClosed):  # of a workspace that was closed
+                desk._receive()
+
+    @property
+    def identity(self) -> Identity:
+        """Whose it is."""
+        return self._workspace.identity
 
     # -- reading ----------------------------------------------------------------------------------
 
@@ -335,12 +348,41 @@ class Desk:
 
     # -- keeping it -------------------------------------------------------------------------------
 
-    def _restore(self) -> _State:
+    def _receive(self) -> None:
+        """Become the desk of the visitor who was recognised.
+
+        What Python set before is for those who come for the first time; others find their own.
+        """
+        with self._lock:
+            if not self._nobodys:
+                return
+            stored = self._stored()
+            if stored is not None:
+                self._state = self._restored(stored)
+                self._unsaved = False
+            elif self._state.any_topic:
+                self._state = replace(self._state, topic_id=None)
+            self._model = self._find_model(self._state.settings.model)
+            self._nobodys = False
+            self._rev += 1
+            rev = self._rev
+            if self._unsaved:
+                self._save_soon()
+        with contextlib.suppress(RuntimeError):  # the engine has ended
+            # There, observers do not hold up the page that is being answered.
+            self._engine.loop.loop.call_soon_threadsafe(self._tell, rev, None, None)
+
+    def _stored(self) -> dict[str, JsonValue] | None:
+        stored = self._engine.store.preference(self.identity.user, self._preference)
+        return stored if isinstance(stored, dict) else None
+
+    def _first_state(self) -> _State:
+        default = self._engine.settings.default_model
+        return _State(first_settings(self._engine.registry, default))
+
+    def _restored(self, stored: dict[str, JsonValue]) -> _State:
         registry = self._engine.registry
         default = self._engine.settings.default_model
-        stored = self._engine.store.preference(self.identity.user, self._preference)
-        if not isinstance(stored, dict):
-            return _State(first_settings(registry, default))
         config = stored.get("config")
         settings, dropped, self.remark = restored(
             registry, default, config if isinstance(config, dict) else {}
@@ -355,7 +397,7 @@ class Desk:
         with contextlib.suppress(InvalidRequest, KeyError):
             state = replace(state, panels=_panels(stored["panels"]))
         topic_id = stored.get("topic_id")
-        return replace(state, topic_id=topic_id if is_id(topic_id) else None)
+        return replace(state, topic_id=str(topic_id) if is_id(topic_id) else None)
 
     @property
     def _preference(self) -> str:
@@ -386,7 +428,7 @@ class Desk:
     def _write(self) -> Future[None] | None:
         """Begin to write what is not kept yet; returns the latest write, which may be under way."""
         with self._lock:
-            if not self._unsaved:
+            if not self._unsaved or self._nobodys:
                 return self._writing
             self._unsaved = False
             state = self._state
@@ -470,38 +512,9 @@ def _panels(value: object) -> dict[str, Any]:
     return checked
 
 
-# -- which notebook -----------------------------------------------------------------------------
-
-
-def notebook_key(folder: Path) -> str:
-    """Return a short name for the running notebook, or "default" outside of one.
-
-    It is made from the way from the workspace's folder to the notebook, so that a project that is
-    moved as a whole keeps its desks; no path is stored.
-    """
-    path = _notebook_path()
-    if path is None:
-        return DEFAULT_KEY
-    way = str(path)
-    with contextlib.suppress(ValueError):  # it is on another drive
-        way = os.path.relpath(path, folder)
-    return hashlib.sha256(Path(way).as_posix().encode(errors="surrogatepass")).hexdigest()[:24]
-
-
-def _notebook_path() -> Path | None:
-    session: object = os.environ.get("JPY_SESSION_NAME", "")  # Jupyter Server
-    if not str(session).endswith(".ipynb"):
-        ipython = sys.modules.get("IPython")
-        shell = None if ipython is None else ipython.get_ipython()
-        session = getattr(shell, "user_ns", {}).get("__vsc_ipynb_file__", "")  # VS Code
-    if not isinstance(session, str) or not session.endswith(".ipynb"):
-        return None
-    return Path(session).absolute()
-
-
 # -- all desks of this process ------------------------------------------------------------------
 
-_desks: weakref.WeakValueDictionary[tuple[str, Identity, str], Desk] = weakref.WeakValueDictionary()
+_desks: weakref.WeakValueDictionary[tuple[str, Owner, str], Desk] = weakref.WeakValueDictionary()
 _desks_lock = threading.RLock()
 
 

@@ -25,6 +25,8 @@ class DeskNews:
         Runs a function that reads the desk in a thread (it may have to look at the store).
     push:
         Sends a push to all pages.
+    shown:
+        Returns of a snapshot of the desk what the pages are to see.
     """
 
     def __init__(
@@ -32,10 +34,12 @@ class DeskNews:
         desk: Desk,
         read: Callable[[Callable[[], Snapshot]], Awaitable[Snapshot]],
         push: Callable[[dict[str, Any]], object],
+        shown: Callable[[dict[str, Any]], dict[str, Any]],
     ) -> None:
         self._desk = desk
         self._read = read
         self._push = push
+        self._shown = shown
         self._waiting: tuple[str | None, int | None] | None = None  # who made the change
         self.running = False
 
@@ -68,4 +72,4 @@ class DeskNews:
 
     def _now(self) -> Snapshot:
         rev = self._desk.rev  # first: what comes between is told again, not left out
-        return rev, self._desk.snapshot()
+        return rev, self._shown(self._desk.snapshot())

@@ -41,6 +41,12 @@ class Delta:
     reset: bool = False
     counts: dict[str, int] = field(default_factory=dict)  # topic -> images that it tells
     held: set[str] = field(default_factory=set)  # topics whose number it does not tell yet
+    moved: bool = False  # whether images of the user began to wait, or ended it
+
+    @property
+    def queue(self) -> Row | None:
+        """The row of the user's queue, if it tells of that."""
+        return next((row["d"] for row in self.rows if row["e"] == "queue"), None)
 
     @property
     def waits_for_disk(self) -> bool:
@@ -88,6 +94,7 @@ class Changes:
         self.counted: set[str] = set()  # topics with more or fewer images
         self.others: dict[tuple[str, str], Row] = {}
         self.queue = 0
+        self.moved = False  # images of the user began to wait, or ended it
 
     def __len__(self) -> int:
         by_id = (self.generations, self.judged, self.batches, self.topics, self.projects)
@@ -118,6 +125,8 @@ class Changes:
     def _generation(self, change: ChangeRecord) -> None:
         if "feed" in self._scopes:
             self.generations[change.id] = change
+        if change.owner == self._user and "status" in change.data:
+            self.moved = True
         counts = (
             change.kind == "delete"
             or "deleted_at" in change.data
@@ -175,15 +184,29 @@ class Reader:
         What the widget shows.
     desk_topic:
         Returns the id of the topic that is open, or None.
+    simple:
+        Returns whether the widget is simple now.
     """
 
     def __init__(
-        self, workspace: Workspace, scopes: Iterable[str], desk_topic: Callable[[], str | None]
+        self,
+        workspace: Workspace,
+        scopes: Iterable[str],
+        desk_topic: Callable[[], str | None],
+        simple: Callable[[], bool] = lambda: False,
     ) -> None:
         self._workspace = workspace
         self._scopes = frozenset(scopes)
         self._desk_topic = desk_topic
-        self._rows = Rows(workspace)
+        self._simple = simple
+
+    @property
+    def _rows(self) -> Rows:
+        return Rows(self._workspace, simple=self._simple())
+
+    def queue(self) -> Row:
+        """Return the row of the user's queue as it is now."""
+        return self._rows.queue()
 
     def read(
         self, since: str, topics: Callable[[], Iterable[str]], due: set[str], held: set[str]
@@ -214,7 +237,7 @@ class Reader:
             if not more or len(changes) >= MOST_ROWS:
                 break
         held = (changes.counted & held) - changes.topics.keys()
-        delta = Delta(cursor, more=more, held=held)
+        delta = Delta(cursor, more=more, held=held, moved=changes.moved)
         changes.counted = (changes.counted - held) | due
         shown = set(topics())
         if "feed" in self._scopes and (desk_topic := self._desk_topic()):
@@ -284,6 +307,8 @@ class Follower:
         Sends a delta to it.
     on_trouble:
         Told when the workspace could not be read; it is tried again.
+    queue:
+        Reads the row of the user's queue, in a thread; None: the page does not show it.
     """
 
     def __init__(
@@ -292,11 +317,13 @@ class Follower:
         read: Callable[[str, set[str], set[str]], Awaitable[Delta]],
         send: Callable[[dict[str, Any]], None],
         on_trouble: Callable[[StoreError], None],
+        queue: Callable[[], Awaitable[Row]] | None = None,
     ) -> None:
         self._client = client
         self._read = read
         self._send = send
         self._on_trouble = on_trouble
+        self._queue = queue
         self._last = float("-inf")  # when the last delta was sent
         self._looked = float("-inf")
         self._told: dict[str, tuple[float, int]] = {}  # topic -> when, how many images
@@ -320,12 +347,16 @@ class Follower:
 
     async def _next_turn(self) -> None:
         client, loop = self._client, asyncio.get_running_loop()
-        due_at = min((self._told_at(id) for id in client.late), default=None)
+        due: list[float] = []
+        if client.following:
+            due += [self._told_at(id) + COUNT_EVERY_S for id in client.late]
+            if self._queue is not None and client.place.stale:
+                due.append(client.place.due_at)
         try:
-            async with asyncio.timeout_at(due_at and due_at + COUNT_EVERY_S):
+            async with asyncio.timeout_at(min(due, default=None)):
                 await client.woken.wait()
         except TimeoutError:
-            pass  # a number is due
+            pass  # a number is due, or the place in the queue
         # A look that found nothing for this page costs the next change only a moment.
         at = max(self._last + DELTA_EVERY_S, self._looked + _LOOK_EVERY_S)
         await asyncio.sleep(max(0.0, at - loop.time()))
@@ -341,7 +372,9 @@ class Follower:
             if images >= LARGE_TOPIC and now - told_at < COUNT_EVERY_S
         }
         delta = await self._read(client.read, due, held)
+        await self._look_at_place(delta, now)
         if client.epoch != epoch:  # it began anew meanwhile
+            client.place.stale = True
             client.woken.set()
             return
         client.late = (client.late - due) | delta.held
@@ -352,10 +385,27 @@ class Follower:
         if delta.rows or delta.reset:
             await self._deliver(delta)
 
+    async def _look_at_place(self, delta: Delta, now: float) -> None:
+        """Add the user's place in the queue, if it is another one now.
+
+        It moves with everybody's images, of which the page is told nothing: so it is looked up
+        whenever something happened, but only while something of the user waits.
+        """
+        place = self._client.place
+        place.stale = place.stale or delta.moved or place.moving
+        if self._queue is None or not place.stale or now < place.due_at:
+            return
+        place.looked_at, place.stale = now, False
+        row = delta.queue or await self._queue()
+        if row["ahead"] != place.told and delta.queue is None:
+            delta.rows.append(put("queue", "queue", 0, row))
+
     async def _deliver(self, delta: Delta) -> None:
         client = self._client
         prev, client.sent = client.sent, delta.cursor
         client.in_flight = set(delta.counts)
+        if delta.queue is not None:
+            client.place.told = delta.queue["ahead"]
         client.waiting = True
         client.answered.clear()
         self._last = asyncio.get_running_loop().time()

@@ -47,7 +47,7 @@ class Request:
     op: str
     rid: str
     client: str
-    args: Mapping[str, Any]
+    args: Mapping[str, Any] = field(repr=False)  # prompts, a visitor's token: not for logs
     buffers: tuple[bytes, ...] = ()
 
     @property
@@ -143,6 +143,11 @@ class Gate:
         with self._lock:
             self.counts.passed += 1
         return request
+
+    def note(self, code: str) -> None:
+        """Count a message that was let in here and refused by what comes behind."""
+        with self._lock:
+            self.counts.refused[code] = self.counts.refused.get(code, 0) + 1
 
     def _checked(self, content: object, buffers: object) -> Request:
         if not isinstance(content, dict) or content.keys() != _KEYS:

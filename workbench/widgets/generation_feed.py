@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from workbench.widgets import options
 from workbench.widgets.base import WorkspaceWidget
-from workbench.widgets.contact_sheet import in_voila
+from workbench.widgets.voila import in_voila
 from workbench.workspace.workspace import Workspace
 
 

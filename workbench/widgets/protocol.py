@@ -81,6 +81,7 @@ _SETTINGS = {
 OPS: Mapping[str, Op] = MappingProxyType(
     {
         # -- the channel itself ---------------------------------------------------------------
+        # token: of an anonymous visitor, 32 hexadecimal digits; ignored where none are
         "hello": Op(Rate.READ, {"version": "whole"}, {"token": "text"}),
         "since": Op(Rate.READ, {"cursor": "text"}),
         "pong": Op(Rate.BEAT, {"n": "whole"}),
@@ -107,7 +108,8 @@ OPS: Mapping[str, Op] = MappingProxyType(
         "python": Op(Rate.READ, {"batch_id": "id"}),
         "prompts": Op(Rate.READ, {}, {"limit": "whole"}),
         "trash": Op(Rate.READ),
-        "file.open": Op(Rate.READ, {"kind": "text", "id": "id"}),  # original | image | zip
+        # original | image | zip, each of an id; or everything, without one
+        "file.open": Op(Rate.READ, {"kind": "text"}, {"id": "id"}),
         "file.read": Op(Rate.READ, {"handle": "text", "offset": "whole"}),
         "file.close": Op(Rate.READ, {"handle": "text"}),
         # -- acting ---------------------------------------------------------------------------
@@ -201,7 +203,7 @@ ROWS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         ),
         "project": ("id", "title", "mine", "rev"),
         "balance": ("unit", "amount_micro", "change_micro", "reason", "transaction_id"),
-        "queue": ("paused",),
+        "queue": ("paused", "ahead"),  # ahead: images before one's first; null: none waits
         "models": (),  # prices or providers changed: ask `hello` again for them
     }
 )  # fmt: skip
@@ -214,6 +216,9 @@ HELLO = (
     "widget",  # class name
     "workspace",  # {id, title, temporary}
     "user",
+    "identity",  # how it is known who that is: local | jupyterhub | header | anonymous
+    "voila",  # whether the page is one of Voilà
+    "limits",  # of a visitor: {images_per_day, images_left, unfinished, queue}, null: no limit
     "cursor",
     "now",  # kernel's time, UTC ms
     "desk",
@@ -256,6 +261,7 @@ ERROR_CODES = (
     "not_allowed",
     "insufficient_balance",
     "budget_exceeded",
+    "limit_reached",
     "disk_full",
     "busy",
     "provider",

@@ -19,6 +19,7 @@ from workbench.domain.records import (
     TopicView,
 )
 from workbench.widgets.protocol import SHOWN_PROMPT_CHARACTERS
+from workbench.widgets.simple import Shown, settable
 from workbench.workspace.view import View
 
 if TYPE_CHECKING:
@@ -30,6 +31,13 @@ Row = dict[str, Any]
 class Rows:
     """Rows of one workspace, as its user may see them.
 
+    Parameters
+    ----------
+    workspace:
+        The workspace.
+    simple:
+        Whether they are for a simple widget, whose pages see what they may set.
+
     Examples
     --------
     >>> import tempfile, workbench as wb
@@ -39,9 +47,10 @@ class Rows:
     'Foxes'
     """
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, *, simple: bool = False) -> None:
         self._workspace = workspace
         self.view = View(workspace)
+        self.shown = Shown(workspace, simple=simple)
 
     # -- by id ------------------------------------------------------------------------------------
 
@@ -79,11 +88,11 @@ class Rows:
 
     def queue(self) -> Row:
         """Return the row of the user's queue."""
-        return {"paused": self._workspace.paused}
+        return {"paused": self._workspace.paused, "ahead": self.view.ahead()}
 
-    def models(self, simple: bool) -> list[Row]:  # noqa: FBT001 - its only argument
-        """Return every model as a panel needs it; with `simple` without advanced parameters."""
-        return [model_row(model, simple=simple) for model in self._workspace.models()]
+    def models(self) -> list[Row]:
+        """Return every model as a panel needs it; a simple one has no advanced parameters."""
+        return [model_row(model, simple=self.shown.simple) for model in self._workspace.models()]
 
     def providers(self) -> list[Row]:
         """Return every provider with what is missing, if it cannot be used."""
@@ -162,7 +171,7 @@ class Rows:
             "height": record.height,
             "n": record.n,
             "seed": seed_text(record.seed),
-            "params": dict(record.params),
+            "params": self.shown.params(record.model, record.params),
             "client_key": record.client_key,
             "created_at": record.created_at,
             "mine": self.view.owns(record),
@@ -233,11 +242,6 @@ def model_row(model: Model, *, simple: bool) -> Row:
             if settable(parameter, simple=simple)
         ],
     }
-
-
-def settable(parameter: Parameter, *, simple: bool) -> bool:
-    """Tell whether a page may show and set a parameter."""
-    return not (parameter.hidden or (simple and parameter.advanced))
 
 
 def _parameter_row(name: str, parameter: Parameter) -> Row:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from workbench.errors import WorkbenchError
-from workbench.widgets.failures import INTERNAL, failure, refusal
+from workbench.widgets.failures import failure, internal, refusal
 from workbench.widgets.gate import Request
 from workbench.widgets.operations.context import Answer, Context
 from workbench.widgets.protocol import Rate
@@ -156,7 +156,7 @@ class Serving:
             self._on_failure(answer, request.client)
         except Exception as error:  # noqa: BLE001 - the border of a page's request: it gets an answer, the log the traceback
             self._note(request, error)
-            answer = refusal("internal", INTERNAL)
+            answer = internal()
         self._answer(request, answer)
 
     def _answer(self, request: Request, answer: Answer | dict[str, Any]) -> None:

@@ -40,7 +40,7 @@ class Accounts(Handle):
             raise InvalidRequest("reason", "must be text of at most 1,000 characters.")
         store = self._store
         entry: LedgerEntry = store.grant(
-            self.identity, self.user, check_unit(unit), micro, reason
+            self._acting, self.user, check_unit(unit), micro, reason
         ).result()
         return entry
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Generator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from os import PathLike
@@ -210,12 +210,7 @@ class Batch:
 
     def to_python(self) -> str:
         """Return Python code that makes this request again."""
-        arguments = self.settings()
-        prompt = arguments.pop("prompt")
-        lines = [f"    {prompt!r},"]
-        lines += [f"    {name}={value!r}," for name, value in arguments.items()]
-        body = "\n".join(lines)
-        return f"import workbench as wb\n\nws = wb.open()\nbatch = ws.generate(\n{body}\n)\n"
+        return as_python(self.settings())
 
     # -- identity and display ---------------------------------------------------------------------
 
@@ -236,3 +231,13 @@ class Batch:
         pictures = self._workspace._with_pictures(self._records())
         shrink = self._workspace._engine.media.shrink
         return display.batch_bundle(self.record, pictures, shrink=shrink)
+
+
+def as_python(settings: Mapping[str, Any]) -> str:
+    """Return Python code for a request with these arguments of `Workspace.generate`."""
+    arguments = dict(settings)
+    prompt = arguments.pop("prompt")
+    lines = [f"    {prompt!r},"]
+    lines += [f"    {name}={value!r}," for name, value in arguments.items()]
+    body = "\n".join(lines)
+    return f"import workbench as wb\n\nws = wb.open()\nbatch = ws.generate(\n{body}\n)\n"

@@ -20,6 +20,7 @@ from workbench.domain.events import EVENTS, Event, events_of
 from workbench.domain.parameters import closest
 from workbench.domain.records import ChangeRecord, Identity
 from workbench.errors import EngineClosed, InvalidRequest, NotFound, StoreError
+from workbench.workspace.identity import Owner
 
 if TYPE_CHECKING:
     from workbench.workspace.engine import Engine
@@ -35,10 +36,10 @@ class _Subscription:
 
 
 class _Listener:
-    """The callbacks of one identity with their place in the feed."""
+    """The callbacks of one owner with their place in the feed."""
 
-    def __init__(self, identity: Identity, cursor: str) -> None:
-        self.identity = identity
+    def __init__(self, owner: Owner, cursor: str) -> None:
+        self.owner = owner
         self.cursor = cursor
         self.subscriptions: list[_Subscription] = []
 
@@ -49,13 +50,13 @@ class Dispatcher:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._lock = threading.Lock()
-        self._listeners: dict[Identity, _Listener] = {}
+        self._listeners: dict[Owner, _Listener] = {}
         self._woken = threading.Event()
         self._stopped = False
         self._thread: threading.Thread | None = None
         self._unsubscribe: Callable[[], None] | None = None
 
-    def on(self, identity: Identity, name: str, callback: Callback) -> Callable[[], None]:
+    def on(self, owner: Owner, name: str, callback: Callback) -> Callable[[], None]:
         """Subscribe; returns the function that ends the subscription.
 
         Raises
@@ -75,10 +76,10 @@ class Dispatcher:
         with self._lock:
             # What the others have not been told yet happened before this subscription.
             entry = _Subscription(name, callback, self._engine.store.last_seq())
-            listener = self._listeners.get(identity)
+            listener = self._listeners.get(owner)
             if listener is None:
-                listener = _Listener(identity, self._engine.store.cursor())
-                self._listeners[identity] = listener
+                listener = _Listener(owner, self._engine.store.cursor())
+                self._listeners[owner] = listener
             listener.subscriptions.append(entry)
             self._start()
 
@@ -86,8 +87,8 @@ class Dispatcher:
             with self._lock:
                 if entry in listener.subscriptions:
                     listener.subscriptions.remove(entry)
-                if not listener.subscriptions and self._listeners.get(identity) is listener:
-                    del self._listeners[identity]
+                if not listener.subscriptions and self._listeners.get(owner) is listener:
+                    del self._listeners[owner]
 
         return unsubscribe
 
@@ -126,9 +127,10 @@ class Dispatcher:
 
     def _deliver(self, listener: _Listener) -> None:
         while not self._stopped:
-            page = self._engine.store.changes(listener.identity, listener.cursor)
+            identity = listener.owner.identity
+            page = self._engine.store.changes(identity, listener.cursor)
             for change in page.items:
-                for name, payload in self._events(listener.identity, change):
+                for name, payload in self._events(identity, change):
                     for entry in list(listener.subscriptions):
                         if entry.name == name and change.seq > entry.after_seq:
                             self._call(name, entry.callback, payload)

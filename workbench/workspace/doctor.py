@@ -23,6 +23,15 @@ _OLD_S = 3600.0
 _LOW_SPACE_BYTES = 200_000_000
 _SECRET_ENDINGS = ("_API_KEY", "_API_TOKEN", "_TOKEN", "_KEY", "_SECRET")
 _SHORTEST_SECRET = 12  # shorter values would be found by chance
+_VARIABLES = (
+    "WORKBENCH_HOME",
+    "WORKBENCH_USER",
+    "WORKBENCH_CONFIG",
+    "WORKBENCH_IDENTITY",
+    "WORKBENCH_PROXY_SECRET",
+    "WORKBENCH_RUN_JOBS",
+    "WORKBENCH_TEMPORARY",
+)
 # Where text of people, providers or errors ends up.
 _TEXT_COLUMNS = (
     ("batch", "params"),
@@ -147,10 +156,9 @@ def _warnings(engine: Engine) -> Iterator[str]:
         )
     for plugin in engine.registry.broken:
         yield plugin.message
-    known = ("WORKBENCH_HOME", "WORKBENCH_USER", "WORKBENCH_CONFIG", "WORKBENCH_IDENTITY")
     for name in os.environ:
-        if name.startswith("WORKBENCH_") and name not in (*known, "WORKBENCH_FAILPOINT"):
-            near = closest(name, known)
+        if name.startswith("WORKBENCH_") and name not in (*_VARIABLES, "WORKBENCH_FAILPOINT"):
+            near = closest(name, _VARIABLES)
             hint = f"; {near} is" if near else ""
             yield f"{name} is set but not known{hint}."
 

@@ -6,7 +6,7 @@ import contextlib
 import errno
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from os import PathLike
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -17,6 +17,9 @@ from workbench.errors import DiskFull, InvalidRequest, NotAllowed, NotFound
 
 if TYPE_CHECKING:
     from workbench.workspace.workspace import Workspace
+
+#: Returns of a record what may leave in a file.
+Shown = Callable[[GenerationRecord], GenerationRecord]
 
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 _BINARY = getattr(os, "O_BINARY", 0)
@@ -54,7 +57,7 @@ def save(
     """Write one picture; see `Generation.save`."""
     assert record.asset_id is not None
     asset = workspace._store.asset(record.asset_id)
-    target = _target(path, file_stem(record), _SUFFIXES[asset.mime])
+    target = target_path(path, file_stem(record), _SUFFIXES[asset.mime])
     data = workspace._engine.media.export_bytes(
         record.asset_id, describe(record), metadata=metadata
     )
@@ -66,7 +69,7 @@ def batch_zip(workspace: Workspace, record: BatchRecord, path: str | PathLike[st
     """Write the finished pictures of a batch into a ZIP; see `Batch.to_zip`."""
     from workbench.media.archive import write_zip
 
-    target = _target(path, _words(record.prompt), (".zip",))
+    target = target_path(path, _words(record.prompt), (".zip",))
     entries, manifest = _contents(workspace, record)
     written = list(entries)  # an image that cannot be read is no fault of the target
     with writing_errors():
@@ -74,21 +77,25 @@ def batch_zip(workspace: Workspace, record: BatchRecord, path: str | PathLike[st
     return target
 
 
-def write_archive(workspace: Workspace, record: BatchRecord, file: IO[bytes]) -> str:
+def write_archive(
+    workspace: Workspace, record: BatchRecord, file: IO[bytes], shown: Shown | None = None
+) -> str:
     """Write the ZIP of a batch into an open file, image by image; returns a name for it."""
     from workbench.media.archive import write_zip
 
-    entries, manifest = _contents(workspace, record)
+    entries, manifest = _contents(workspace, record, shown)
     with disk_full("The archive"):
         write_zip(file, entries, manifest)
     return f"{_words(record.prompt)}.zip"
 
 
 def _contents(
-    workspace: Workspace, record: BatchRecord
+    workspace: Workspace, record: BatchRecord, shown: Shown | None = None
 ) -> tuple[Iterator[tuple[str, bytes]], dict[str, Any]]:
     """Return the files of a batch's ZIP, each made when it is its turn, and the manifest."""
     records = workspace._store.batch_generations(workspace.identity, record.id)
+    if shown is not None:
+        records = [shown(generation) for generation in records]
     finished = [generation for generation in records if generation.asset_id is not None]
     if not finished:
         raise NotAllowed("None of this batch's images is finished; there is nothing to put in.")
@@ -167,7 +174,14 @@ def _words(prompt: str) -> str:
     return safe_name("-".join(prompt.lower().split()[:6])[:48], "image")
 
 
-def _target(path: str | PathLike[str], stem: str, suffixes: tuple[str, ...]) -> Path:
+def target_path(path: str | PathLike[str], stem: str, suffixes: tuple[str, ...]) -> Path:
+    """Return the file that a person means by a path: in a folder it is named after `stem`.
+
+    Raises
+    ------
+    InvalidRequest
+        There is no such folder, or the path ends in something else than one of `suffixes`.
+    """
     target = local_path(path)
     try:
         if target.is_dir():

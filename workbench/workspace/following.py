@@ -67,7 +67,7 @@ class Following(Handle):
         one that raises is noted in the event log and stays.
         """
         self._check_open()
-        unsubscribe = self._engine.dispatcher.on(self.identity, name, callback)
+        unsubscribe = self._engine.dispatcher.on(self._owner, name, callback)
         self._subscriptions.append(unsubscribe)
         return unsubscribe
 

@@ -264,8 +264,9 @@ class Generation:
         """
         if not is_word(outcome, ("charged", "not_charged", "retry")):
             raise InvalidRequest("outcome", "must be 'charged', 'not_charged' or 'retry'.")
-        record = self._workspace._store.resolve_unknown(
-            self._workspace.identity, self.id, outcome
+        workspace = self._workspace
+        record = workspace._store.resolve_unknown(
+            workspace.identity, self.id, outcome, limits=workspace._limits
         ).result()
         return Generation(self._workspace, record.id)
 
@@ -286,7 +287,7 @@ class Generation:
         return found.get(self.id, Judgement())
 
     def _judge(self, **values: Any) -> None:
-        self._workspace._store.judge(self._workspace.identity, {self.id: values}).result()
+        self._workspace._store.judge(self._workspace._acting, {self.id: values}).result()
 
     @property
     def rating(self) -> int:

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from workbench.domain.arguments import check_flag, check_items, check_whole, shown
+from workbench.domain.limits import VisitorLimits, is_visitor
 from workbench.domain.records import GenerationRecord, Identity
 from workbench.domain.status import parse_status
 from workbench.errors import EngineClosed, InvalidRequest, WorkbenchError
 from workbench.ports import GenerationQuery
 from workbench.store.sqlite.store import SqliteStore
 from workbench.workspace.engine import Engine
+from workbench.workspace.identity import Owner
 
 _THUMBNAIL = 256
 _MOST_STATUSES = 100
@@ -22,9 +24,9 @@ MAX_PAGE = 500
 class Handle:
     """An open engine, seen by one identity; closed when its user says so."""
 
-    def __init__(self, engine: Engine, identity: Identity) -> None:
+    def __init__(self, engine: Engine, owner: Owner | Identity) -> None:
         self._engine = engine
-        self.identity = identity
+        self._owner = owner if isinstance(owner, Owner) else Owner(owner)
         self._closed = False
         self._subscriptions: list[Callable[[], None]] = []
 
@@ -34,9 +36,23 @@ class Handle:
         return self._engine.folder
 
     @property
+    def identity(self) -> Identity:
+        """Who asks. It changes when the visitor is recognised for whom the workspace was opened."""
+        return self._owner.identity
+
+    @property
+    def _acting(self) -> Identity:
+        return self._owner.acting
+
+    @property
     def user(self) -> str:
         """Under which name rows are owned."""
         return self.identity.user
+
+    @property
+    def _limits(self) -> VisitorLimits | None:
+        """How much the user may make; None: he is no visitor."""
+        return self._engine.settings.visitors if is_visitor(self.user) else None
 
     @property
     def team(self) -> str | None:

@@ -39,7 +39,7 @@ def resolve(location: str | os.PathLike[str] | None) -> Path:
                     "WORKBENCH_HOME is set but empty; set it to a folder or unset it."
                 )
             return _folder(home, "WORKBENCH_HOME")
-        return _default_folder(notebook_folder())
+        return default_folder(notebook_folder())
     try:
         text = os.fspath(location)
     except TypeError:
@@ -99,7 +99,8 @@ def _folder(text: str, field: str) -> Path:
         raise InvalidRequest(field, f"cannot be used as a folder ({reason}).") from error
 
 
-def _default_folder(start: Path) -> Path:
+def default_folder(start: Path) -> Path:
+    """Return the nearest ``.workbench`` upwards from a folder, else a new one in it."""
     start = start.resolve()
     for folder in (start, *start.parents):
         candidate = folder / FOLDER_NAME
@@ -129,6 +130,14 @@ def resolve_user(user: str | None) -> str:
     if user is None:
         user = os.environ.get("WORKBENCH_USER") or _system_user()
     return check_name("user", user)
+
+
+def switch(name: str, *, default: bool) -> bool:
+    """Return what an environment variable says that is 0 or 1; unset or empty: `default`."""
+    said = os.environ.get(name) or ("1" if default else "0")
+    if said not in ("0", "1"):
+        raise ConfigurationError(f"{name} must be 0 or 1, not {shown(said)}.")
+    return said == "1"
 
 
 def check_name(field: str, name: object) -> str:

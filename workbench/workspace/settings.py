@@ -14,16 +14,25 @@
     keep_rows = 1_000_000
     [trash]
     keep_days = 30
+    [identity]                    # where a trusted proxy names the user; see `identity`
+    header = "X-Forwarded-User"
+    secret_header = "X-Workbench-Secret"
+    [visitors]                    # anonymous ones; 0: nothing, false: no limit
+    images_per_day = 100          # of one visitor; the day is that of UTC
+    unfinished = 8                # of one visitor at a time
+    queue = 200                   # unfinished ones of all visitors
 """
 
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from workbench.domain.limits import VisitorLimits
 from workbench.domain.parameters import closest
 from workbench.errors import ConfigurationError
 
@@ -40,7 +49,23 @@ class Settings:
     feed_keep_days: int = 30
     feed_keep_rows: int = 1_000_000
     trash_keep_days: int = 30
+    identity_header: str = "X-Forwarded-User"
+    identity_secret_header: str = "X-Workbench-Secret"  # noqa: S105 - its name, not a secret
+    visitors_images_per_day: int = 100
+    visitors_unfinished: int = 8
+    visitors_queue: int = 200
 
+    @property
+    def visitors(self) -> VisitorLimits:
+        """How much anonymous visitors may make."""
+        return VisitorLimits(
+            _limit(self.visitors_images_per_day),
+            _limit(self.visitors_unfinished),
+            _limit(self.visitors_queue),
+        )
+
+
+_UNLIMITED = -1  # or false
 
 _LIMITS = {
     "media_max_bytes": (1_000, 2_000_000_000),
@@ -50,7 +75,17 @@ _LIMITS = {
     "feed_keep_days": (1, 36_500),
     "feed_keep_rows": (1_000, 1_000_000_000),
     "trash_keep_days": (0, 36_500),
+    "visitors_images_per_day": (_UNLIMITED, 1_000_000),
+    "visitors_unfinished": (_UNLIMITED, 1_000_000),
+    "visitors_queue": (_UNLIMITED, 1_000_000),
 }
+
+_HEADERS = ("identity_header", "identity_secret_header")
+_HEADER = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,99}")
+
+
+def _limit(value: int) -> int | None:
+    return None if value == _UNLIMITED else value
 
 
 def load_settings(folder: Path) -> Settings:
@@ -103,9 +138,16 @@ def _checked(values: dict[str, Any], name: str) -> dict[str, Any]:
             if not isinstance(value, str) or not value:
                 raise ConfigurationError(f"{name}: default_model must be the name of a model.")
             continue
+        if key in _HEADERS:
+            if not isinstance(value, str) or _HEADER.fullmatch(value) is None:
+                raise ConfigurationError(f"{name}: {key} must be the name of an HTTP header.")
+            continue
         low, high = _LIMITS[key]
+        if value is False and low == _UNLIMITED:
+            continue
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            hint = " (-1 or false: no limit)" if low == _UNLIMITED else ""
             raise ConfigurationError(
-                f"{name}: {key} must be a whole number from {low} to {high}, not {value!r}."
+                f"{name}: {key} must be a whole number from {low} to {high}{hint}, not {value!r}."
             )
-    return values
+    return {key: _UNLIMITED if value is False else value for key, value in values.items()}

@@ -73,7 +73,7 @@ class Tables(Handle):
         changes = frames.judgements_from_frame(df, current)
         if not changes:
             return 0
-        return int(self._store.judge(self.identity, changes).result())
+        return int(self._store.judge(self._acting, changes).result())
 
     def sql(self, query: str, parameters: Sequence[Any] = ()) -> pd.DataFrame:
         """Run one reading SQL statement on the store; anything that writes is refused."""

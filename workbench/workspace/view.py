@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from workbench.domain.limits import day_start
 from workbench.domain.parameters import Model
 from workbench.domain.records import (
     AssetRecord,
@@ -20,13 +21,14 @@ from workbench.domain.records import (
     BatchRecord,
     CancelResult,
     GenerationView,
+    Identity,
     ProjectRecord,
     TopicView,
 )
 from workbench.errors import ImageRejected, InvalidRequest, NotFound
 from workbench.ports import Selection
-from workbench.workspace import files_out
-from workbench.workspace.location import FOLDER_NAME
+from workbench.workspace import everything, files_out
+from workbench.workspace.location import FOLDER_NAME, switch
 from workbench.workspace.requests import request_source
 
 if TYPE_CHECKING:
@@ -54,7 +56,10 @@ class View:
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
-        self._identity = workspace.identity
+
+    @property
+    def _identity(self) -> Identity:
+        return self._workspace.identity  # asked each time: a visitor is recognised later
 
     # -- rows -------------------------------------------------------------------------------------
 
@@ -187,6 +192,31 @@ class View:
             "temporary": _is_temporary(folder),
         }
 
+    def identity_mode(self) -> str:
+        """Return how it is known who the user is: local, jupyterhub, header or anonymous."""
+        return self._workspace._owner.mode
+
+    def limits(self) -> dict[str, int | None] | None:
+        """Return how much the user may make, and how many images today still; None: no visitor."""
+        limits = self._workspace._limits
+        if limits is None:
+            return None
+        left = most = limits.images_per_day
+        if most is not None:
+            since = day_start(self._workspace._engine.clock.now_ms())
+            made = self._workspace._store.images_made(self._workspace.user, since)
+            left = max(0, most - made)
+        return {
+            "images_per_day": most,
+            "images_left": left,
+            "unfinished": limits.unfinished,
+            "queue": limits.queue,
+        }
+
+    def ahead(self) -> int | None:
+        """Return how many images stand before the user's first in the queue; None: none waits."""
+        return self._workspace._store.ahead(self._workspace.user)
+
     # -- actions ----------------------------------------------------------------------------------
 
     def submit(self, prompt: str, **options: Any) -> str:
@@ -219,7 +249,7 @@ class View:
 
     def judge(self, generation_id: str, values: dict[str, Any]) -> None:
         """Set rating, favourite, tags, note of the user, together."""
-        self._workspace._store.judge(self._identity, {generation_id: values}).result()
+        self._workspace._store.judge(self._workspace._acting, {generation_id: values}).result()
 
     def update_topic(self, topic_id: str, changes: dict[str, Any]) -> None:
         """Change title, project_id, cover_generation_id of a topic, together."""
@@ -252,10 +282,16 @@ class View:
             raise NotFound("picture", view.record.id)
         return files_out.exported(self._workspace, view.record, view.asset.mime)
 
-    def write_archive(self, batch_id: str, file: IO[bytes]) -> str:
-        """Write the ZIP of a batch into an open file; returns its name."""
+    def write_archive(
+        self, batch_id: str, file: IO[bytes], shown: files_out.Shown | None = None
+    ) -> str:
+        """Write the ZIP of a batch into an open file, as `shown`; returns its name."""
         record = self._workspace._store.batch(self._identity, batch_id)
-        return files_out.write_archive(self._workspace, record, file)
+        return files_out.write_archive(self._workspace, record, file, shown)
+
+    def write_everything(self, file: IO[bytes], shown: files_out.Shown) -> str:
+        """Write the ZIP of all of the user's pictures into an open file; returns its name."""
+        return everything.write_archive(self._workspace, file, shown)
 
     def temporary_folder(self) -> Path:
         """Return the folder for temporary files, on the workspace's own disk."""
@@ -292,6 +328,8 @@ def _chunks(ids: Sequence[str]) -> list[list[str]]:
 
 
 def _is_temporary(folder: Path) -> bool:
+    if os.environ.get("WORKBENCH_TEMPORARY"):
+        return switch("WORKBENCH_TEMPORARY", default=False)
     # Binder's pods set this; what lies in the system's temporary folder may go at any time.
     if "BINDER_SERVICE_HOST" in os.environ or "BINDER_LAUNCH_HOST" in os.environ:
         return True

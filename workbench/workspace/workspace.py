@@ -20,9 +20,10 @@ from workbench.domain.records import (
     Identity,
     MessageRecord,
 )
+from workbench.domain.submissions import NewBatch, NewImport, NewInput
 from workbench.errors import InvalidRequest, NotAllowed
-from workbench.ports import NewBatch, NewImport, NewInput, Provider, Selection
-from workbench.workspace import display
+from workbench.ports import Provider, Selection
+from workbench.workspace import display, everything
 from workbench.workspace.accounts import Accounts
 from workbench.workspace.backup import write_backup
 from workbench.workspace.batch import Batch
@@ -32,7 +33,8 @@ from workbench.workspace.engine import Engine
 from workbench.workspace.following import Following
 from workbench.workspace.generation import Generation
 from workbench.workspace.handle import check_page_limit, text
-from workbench.workspace.location import check_name, resolve, resolve_user
+from workbench.workspace.identity import resolve_owner
+from workbench.workspace.location import resolve, switch
 from workbench.workspace.page import Page
 from workbench.workspace.plugins import ProviderInfo
 from workbench.workspace.references import Intake, image_list, resolve_references
@@ -178,6 +180,8 @@ class Workspace(Accounts, Following, Tables):
             For anything wrong in the arguments; nothing is stored or charged.
         InsufficientBalance
             If the ledger or a surrounding budget does not cover it; likewise.
+        LimitReached
+            If you are a visitor who may not ask for that many images now; likewise.
         """
         store = self._store
         check_flag("force", force)
@@ -227,7 +231,7 @@ class Workspace(Accounts, Following, Tables):
         needed: Sequence[str],
     ) -> BatchRecord:
         new = NewBatch(
-            identity=self.identity,
+            identity=self._acting,
             topic_id=topic_id,
             prompt=request.prompt,
             negative_prompt=request.negative_prompt,
@@ -249,6 +253,7 @@ class Workspace(Accounts, Following, Tables):
             provenance=provenance(),
             topic_title=title_from_prompt(request.prompt),
             needed_assets=tuple(needed),
+            limits=self._limits,
         )
         return self._store.submit_batch(new).result()
 
@@ -263,7 +268,7 @@ class Workspace(Accounts, Following, Tables):
         for budget in budgets:
             budget.check(model.price, len(records))
         ids = [record.id for record in records]
-        again = self._store.retry_all(self.identity, ids, model.price).result()
+        again = self._store.retry_all(self.identity, ids, model.price, limits=self._limits).result()
         for budget in budgets:
             budget.add(record.id for record in again)
         return [Generation(self, record.id) for record in again]
@@ -303,7 +308,7 @@ class Workspace(Accounts, Following, Tables):
                 for place, item in enumerate(items)
             ]
             new = NewImport(
-                identity=self.identity,
+                identity=self._acting,
                 topic_id=topic_id,
                 items=tuple(admitted),
                 client_key=key,
@@ -325,7 +330,7 @@ class Workspace(Accounts, Following, Tables):
 
     def create_project(self, title: str) -> Project:
         """Create a project."""
-        return Project(self, self._store.create_project(self.identity, title).result().id)
+        return Project(self, self._store.create_project(self._acting, title).result().id)
 
     def topics(self, project: Project | str | None = None) -> list[Topic]:
         """Return all topics that you may see, or those of one project; latest activity first."""
@@ -339,7 +344,7 @@ class Workspace(Accounts, Following, Tables):
     def create_topic(self, title: str = "", *, project: Project | str | None = None) -> Topic:
         """Create a topic; an empty title is filled from the first prompt."""
         record = self._store.create_topic(
-            self.identity, title, project_id=_project_id(project)
+            self._acting, title, project_id=_project_id(project)
         ).result()
         return Topic(self, record.id)
 
@@ -443,7 +448,7 @@ class Workspace(Accounts, Following, Tables):
 
     def _who(self, all_users: bool) -> Identity:
         if not check_flag("all_users", all_users):
-            return self.identity
+            return self._acting
         return Identity(self.identity.user, self.identity.team, all_users=True)
 
     # -- trash ------------------------------------------------------------------------------------
@@ -503,7 +508,7 @@ class Workspace(Accounts, Following, Tables):
         if not isinstance(said, str) or not said.strip() or len(said) > MAX_PROMPT_CHARACTERS:
             raise InvalidRequest("text", "must be text of 1 to 10,000 characters.")
         topic_id = self._needed_topic_id(topic)
-        message: MessageRecord = self._store.say(self.identity, topic_id, said).result()
+        message: MessageRecord = self._store.say(self._acting, topic_id, said).result()
         return message
 
     # -- care -------------------------------------------------------------------------------------
@@ -521,20 +526,34 @@ class Workspace(Accounts, Following, Tables):
         self._check_open()
         return write_backup(self._engine, path)
 
+    def to_zip(self, path: str | PathLike[str]) -> Path:
+        """Write all of your finished originals and their parameters as JSON into one ZIP file.
+
+        They lie in folders by topic. More than 1 GiB is refused (NotAllowed): write topics or
+        batches one by one.
+
+        Returns
+        -------
+        Path
+            The file written.
+        """
+        return everything.to_zip(self, path)
+
 
 def open_workspace(
     location: str | PathLike[str] | None = None,
     *,
     user: str | None = None,
     team: str | None = None,
-    run_jobs: bool = True,
+    run_jobs: bool | None = None,
 ) -> Workspace:
     """Open (or create) a workspace; see `workbench.open`."""
+    if run_jobs is None:
+        run_jobs = switch("WORKBENCH_RUN_JOBS", default=True)
     check_flag("run_jobs", run_jobs)
-    owner = resolve_user(user)
-    checked_team = None if team is None else check_name("team", team)
-    engine = Engine.acquire(resolve(location), run_jobs=run_jobs)
-    return Workspace(engine, Identity(owner, checked_team))
+    folder = resolve(location)
+    owner = resolve_owner(user, team, folder)
+    return Workspace(Engine.acquire(folder, run_jobs=run_jobs), owner)
 
 
 def _project_id(project: object) -> str | None:

@@ -7,9 +7,19 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 from workbench.domain.jobs import Fence, JobRecord, JobRef, Progress
+from workbench.domain.limits import VisitorLimits
 from workbench.domain.records import CancelResult, GenerationRecord, Identity, Json, Price
 from workbench.ports import Failure, Outcome, Selection
-from workbench.store.sqlite import attempts, checks, claim, control, outcomes, retry
+from workbench.store.sqlite import (
+    attempts,
+    checks,
+    claim,
+    control,
+    outcomes,
+    place,
+    retry,
+    visitors,
+)
 
 if TYPE_CHECKING:
     from workbench.store.sqlite.database import Database
@@ -25,20 +35,30 @@ class JobOperations:
 
     # -- people ---------------------------------------------------------------------------------
     def retry(
-        self, identity: Identity, generation_id: str, price: Price
+        self,
+        identity: Identity,
+        generation_id: str,
+        price: Price,
+        *,
+        limits: VisitorLimits | None = None,
     ) -> Future[GenerationRecord]:
         """Queue an ended generation again (see `retry.retry`)."""
         return self.database.write(
-            lambda tx: retry.retry(tx, identity, generation_id, price), full=True
+            lambda tx: retry.retry(tx, identity, generation_id, price, limits), full=True
         )
 
     def retry_all(
-        self, identity: Identity, generation_ids: Sequence[str], price: Price
+        self,
+        identity: Identity,
+        generation_ids: Sequence[str],
+        price: Price,
+        *,
+        limits: VisitorLimits | None = None,
     ) -> Future[list[GenerationRecord]]:
         """Queue ended generations again, all or none (see `retry.retry`)."""
         ids = list(generation_ids)
         return self.database.write(
-            lambda tx: [retry.retry(tx, identity, id, price) for id in ids], full=True
+            lambda tx: [retry.retry(tx, identity, id, price, limits) for id in ids], full=True
         )
 
     def cancel(self, identity: Identity, selection: Selection) -> Future[CancelResult]:
@@ -71,12 +91,28 @@ class JobOperations:
         )
 
     def resolve_unknown(
-        self, identity: Identity, generation_id: str, outcome: str
+        self,
+        identity: Identity,
+        generation_id: str,
+        outcome: str,
+        *,
+        limits: VisitorLimits | None = None,
     ) -> Future[GenerationRecord]:
         """Settle an unknown outcome as a person says (see `retry.resolve_unknown`)."""
         return self.database.write(
-            lambda tx: retry.resolve_unknown(tx, identity, generation_id, outcome), full=True
+            lambda tx: retry.resolve_unknown(tx, identity, generation_id, outcome, limits),
+            full=True,
         )
+
+    def images_made(self, user: str, since_ms: int) -> int:
+        """Return how many images of a visitor count from a time on (see `visitors.images_made`)."""
+        with self.database.reading() as reader:
+            return visitors.images_made(reader, user, since_ms)
+
+    def ahead(self, user: str) -> int | None:
+        """Return how many images stand before the user's first (see `place.ahead`)."""
+        with self.database.reading() as reader:
+            return place.ahead(reader, user)
 
     # -- runners --------------------------------------------------------------------------------
     def claim(

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 from workbench.domain.ids import new_id
 from workbench.domain.jobs import AttemptState
+from workbench.domain.limits import VisitorLimits
 from workbench.domain.money import TOKEN
 from workbench.domain.records import GenerationRecord, Identity, Price
 from workbench.domain.status import ErrorKind, Status
 from workbench.errors import InvalidRequest, NotAllowed
 from workbench.ports import Failure
-from workbench.store.sqlite import access, control, jobs, ledger, outcomes, siblings
+from workbench.store.sqlite import access, control, jobs, ledger, outcomes, siblings, visitors
 from workbench.store.sqlite.queries import sql
 
 if TYPE_CHECKING:
@@ -22,7 +23,11 @@ _OUTCOMES = ("charged", "not_charged", "retry")
 
 
 def retry(
-    tx: Transaction, identity: Identity, generation_id: str, price: Price
+    tx: Transaction,
+    identity: Identity,
+    generation_id: str,
+    price: Price,
+    limits: VisitorLimits | None = None,
 ) -> GenerationRecord:
     """Queue a failed or cancelled generation again: a new one in the same batch and index.
 
@@ -34,6 +39,7 @@ def retry(
         identity: who asks.
         generation_id: the ended generation.
         price: what is reserved for the new one, from its owner's balance.
+        limits: how much a visitor may make (None: no limits).
 
     Returns
     -------
@@ -42,13 +48,14 @@ def retry(
     Raises
     ------
         NotFound, NotAllowed: not there, somebody else's, not ended, completed, or in the trash.
-        InsufficientBalance: nothing was stored.
+        InsufficientBalance, LimitReached: nothing was stored.
     """
     row = access.own_row(tx, identity, "generation", generation_id)
     if row["status"] not in (Status.FAILED, Status.CANCELLED):
         raise NotAllowed(_why_not(row))
     again = tx.scalar(sql("jobs.active_retry"), (generation_id,))
     if again is None:
+        visitors.check(tx, limits, row["owner"], 1)
         again = _again(tx, row, price)
     return siblings.record(tx, again)
 
@@ -112,7 +119,11 @@ def _again(tx: Transaction, row: sqlite3.Row, price: Price) -> str:
 
 
 def resolve_unknown(
-    tx: Transaction, identity: Identity, generation_id: str, outcome: str
+    tx: Transaction,
+    identity: Identity,
+    generation_id: str,
+    outcome: str,
+    limits: VisitorLimits | None = None,
 ) -> GenerationRecord:
     """Settle a paid call without a known end, as a person says.
 
@@ -122,6 +133,7 @@ def resolve_unknown(
         generation_id: a generation whose detail is outcome_unknown.
         outcome: "charged" (failed, the reserved price is booked), "not_charged" (failed, the
             reservation is released) or "retry" (not charged, and queued again at the same price).
+        limits: how much a visitor may make (None: no limits).
 
     Returns
     -------
@@ -131,7 +143,8 @@ def resolve_unknown(
     ------
         InvalidRequest: `outcome` is none of the three.
         NotFound, NotAllowed: not there, somebody else's, or its outcome is known.
-        InsufficientBalance: the retry is not covered; nothing was changed.
+        InsufficientBalance, LimitReached: the retry is not covered, or one too many; nothing was
+            changed.
     """
     if outcome not in _OUTCOMES:
         raise InvalidRequest("outcome", f"{outcome!r} must be one of {', '.join(_OUTCOMES)}.")
@@ -149,6 +162,7 @@ def resolve_unknown(
     jobs.end_if_done(tx, row["job_id"], AttemptState.UNKNOWN)
     if outcome != "retry":
         return siblings.record(tx, generation_id)
+    visitors.check(tx, limits, row["owner"], 1)
     price = Price(
         unit=row["unit"] or TOKEN,
         amount_micro=row["reserved_micro"],

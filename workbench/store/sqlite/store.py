@@ -31,8 +31,9 @@ from workbench.domain.records import (
     TrashItem,
 )
 from workbench.domain.status import Status
+from workbench.domain.submissions import NewBatch, NewImport
 from workbench.errors import NotAllowed
-from workbench.ports import Clock, GenerationQuery, NewBatch, NewImport, RunnerInfo
+from workbench.ports import Clock, GenerationQuery, RunnerInfo
 from workbench.store.sqlite import (
     connect,
     feed,

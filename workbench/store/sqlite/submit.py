@@ -11,8 +11,8 @@ from workbench.domain.money import check_unit
 from workbench.domain.parameters import MAX_PROMPT_CHARACTERS
 from workbench.domain.records import AssetRecord, BatchRecord, Identity
 from workbench.domain.status import Operation, Status
+from workbench.domain.submissions import NewBatch, NewImport
 from workbench.errors import InvalidRequest, NotAllowed, NotFound
-from workbench.ports import NewBatch, NewImport
 from workbench.store.sqlite import (
     access,
     control,
@@ -23,6 +23,7 @@ from workbench.store.sqlite import (
     queries,
     rows,
     validate,
+    visitors,
 )
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ def submit_batch(tx: Transaction, new: NewBatch) -> BatchRecord:
         InvalidRequest: something in it cannot be stored.
         NotFound, NotAllowed: the topic is not there, somebody else's or in the trash.
         InsufficientBalance: the ledger does not cover all of it.
+        LimitReached: its owner is a visitor who may not make that many now.
     """
     check_batch(new)
     params = validate.check_json("params", new.params)
@@ -115,6 +117,7 @@ def submit_batch(tx: Transaction, new: NewBatch) -> BatchRecord:
     known = _known(tx, new.identity, new.client_key)
     if known is not None:
         return known
+    visitors.check(tx, new.limits, new.identity.user, new.n)
     _check_still_there(tx, new.needed_assets)
     need = new.price.amount_micro * new.n
     have = ledger.balance(tx, new.identity.user, new.price.unit) if need else 0

@@ -92,6 +92,18 @@ class ViewOperations:
         with self.database.reading() as reader:
             return views.walk(reader, identity, generation_id, direction=direction, limit=limit)
 
+    def own_pictures(
+        self, identity: Identity, *, after: int = 0, limit: int = 200
+    ) -> list[GenerationView]:
+        """See `views.own_pictures`."""
+        with self.database.reading() as reader:
+            return views.own_pictures(reader, identity, after=after, limit=limit)
+
+    def own_size(self, identity: Identity) -> tuple[int, int]:
+        """See `views.own_size`."""
+        with self.database.reading() as reader:
+            return views.own_size(reader, identity)
+
     def deletion(self, identity: Identity, topic_id: str) -> tuple[int, int]:
         """See `views.deletion`."""
         with self.database.reading() as reader:

@@ -197,6 +197,28 @@ def batches_generations(
     return _views(source, identity, latest.values())
 
 
+def own_pictures(
+    source: Querying, identity: Identity, *, after: int = 0, limit: int = 200
+) -> list[GenerationView]:
+    """Return the next live pictures of one's own behind the generation with this seq, oldest first.
+
+    Of each index of a batch it is the latest generation, if that one is completed.
+    """
+    parameters = {
+        "user": identity.user,
+        "after": validate.check_whole("after", after, low=0, high=_END),
+        "limit": validate.check_limit(limit, high=MAX_IDS),
+    }
+    sql = queries.sql("generations.select") + "\n" + queries.sql("views.own_pictures")
+    return _views(source, identity, source.all(sql, parameters))
+
+
+def own_size(source: Querying, identity: Identity) -> tuple[int, int]:
+    """Return how many pictures `own_pictures` gives in all, and how many bytes they have."""
+    row = source.one(queries.sql("views.own_size"), {"user": identity.user})
+    return (0, 0) if row is None else (row["images"], row["bytes"])
+
+
 def active_batches(source: Querying, identity: Identity, topic_id: str) -> list[str]:
     """Return the ids of the topic's batches with something that has not ended, newest first.
 

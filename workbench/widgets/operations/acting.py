@@ -20,7 +20,7 @@ MOST_ROWS = 500  # of an answer; further ones come with the deltas
 # -- requests -----------------------------------------------------------------------------------
 def submit(context: Context, args: dict[str, Any]) -> Answer:
     """Ask for pictures. The same `client_key` again answers with the same batch."""
-    rows = Rows(context.workspace)
+    rows = context.rows()
     settings = chosen(context, args)
     # A page that has just sent the first request of a new topic does not know that topic yet.
     topic_id = args.get("topic_id") or context.desk.snapshot()["topic_id"]
@@ -53,7 +53,7 @@ def cancel(context: Context, args: dict[str, Any]) -> Answer:
         raise InvalidRequest(
             "generation_ids", "say one of generation_ids, batch_id, topic_id and everything."
         )
-    rows = Rows(context.workspace)
+    rows = context.rows()
     result = rows.view.cancel(
         ids,
         batch_id=args.get("batch_id"),
@@ -78,7 +78,7 @@ def retry(context: Context, args: dict[str, Any]) -> Answer:
 
 def retry_failed(context: Context, args: dict[str, Any]) -> Answer:
     """Try every failed image of a batch again, all or none."""
-    rows = Rows(context.workspace)
+    rows = context.rows()
     again = context.workspace.batch(args["batch_id"]).retry_failed()
     return Answer({"rows": list(rows.generations([one.id for one in again]).values())})
 
@@ -109,7 +109,7 @@ def resume(context: Context, _args: dict[str, Any]) -> Answer:
 # -- what is there ------------------------------------------------------------------------------
 def delete(context: Context, args: dict[str, Any]) -> Answer:
     """Move something to the trash; an active topic that goes gives way to its neighbour."""
-    images = Rows(context.workspace).view.delete(_entity(args), args["id"])
+    images = context.rows().view.delete(_entity(args), args["id"])
     if args["entity"] not in ("topic", "project"):
         return Answer({"images": images})
     # The desk leaves a topic that is gone for its neighbour by itself.
@@ -118,7 +118,7 @@ def delete(context: Context, args: dict[str, Any]) -> Answer:
 
 def restore(context: Context, args: dict[str, Any]) -> Answer:
     """Take something out of the trash."""
-    Rows(context.workspace).view.restore(_entity(args), args["id"])
+    context.rows().view.restore(_entity(args), args["id"])
     return Answer()
 
 
@@ -129,8 +129,8 @@ def judge(context: Context, args: dict[str, Any]) -> Answer:
     if not values:
         raise InvalidRequest("rating", "say what to set: rating, favourite, tags or note.")
     id = args["generation_id"]
-    found(Rows(context.workspace), id)  # what lies in the trash is not judged
-    Rows(context.workspace).view.judge(id, values)
+    found(context.rows(), id)  # what lies in the trash is not judged
+    context.rows().view.judge(id, values)
     return _generation(context, id)
 
 
@@ -140,7 +140,7 @@ def topic_create(context: Context, args: dict[str, Any]) -> Answer:
     topic = context.workspace.create_topic(
         args.get("title") or "", project=args.get("project_id") or None
     )
-    return Answer({"topic": _topic(Rows(context.workspace), topic.id)})
+    return Answer({"topic": _topic(context.rows(), topic.id)})
 
 
 def topic_update(context: Context, args: dict[str, Any]) -> Answer:
@@ -149,7 +149,7 @@ def topic_update(context: Context, args: dict[str, Any]) -> Answer:
     changes = {name: args[name] for name in names if args.get(name) is not None}
     if not changes:
         raise InvalidRequest("title", "say what to change: title, project_id or the cover.")
-    rows = Rows(context.workspace)
+    rows = context.rows()
     rows.view.update_topic(args["id"], changes)
     return Answer({"topic": _topic(rows, args["id"])})
 
@@ -157,14 +157,14 @@ def topic_update(context: Context, args: dict[str, Any]) -> Answer:
 def project_create(context: Context, args: dict[str, Any]) -> Answer:
     """Create a project."""
     project = context.workspace.create_project(args["title"])
-    return Answer({"project": Rows(context.workspace).project(project.record)})
+    return Answer({"project": context.rows().project(project.record)})
 
 
 def project_update(context: Context, args: dict[str, Any]) -> Answer:
     """Rename a project."""
     project = context.workspace.project(args["id"])
     project.title = args["title"]
-    return Answer({"project": Rows(context.workspace).project(project.record)})
+    return Answer({"project": context.rows().project(project.record)})
 
 
 # -- the desk -----------------------------------------------------------------------------------
@@ -172,7 +172,7 @@ def desk_set(context: Context, args: dict[str, Any]) -> Answer:
     """Change configuration, draft, active topic, selection or panels of the notebook's desk."""
     names = ("config", "draft", "topic_id", "selection", "panels")
     changes = {name: args[name] for name in names if args.get(name) is not None}
-    rows = Rows(context.workspace)
+    rows = context.rows()
     if "config" in changes:
         unknown = changes["config"].keys() - set(CONFIG)
         if unknown:
@@ -195,7 +195,7 @@ def _entity(args: dict[str, Any]) -> str:
 
 
 def _generation(context: Context, id: str) -> Answer:
-    rows = Rows(context.workspace)
+    rows = context.rows()
     return Answer({"row": rows.generation(found(rows, id))})
 
 

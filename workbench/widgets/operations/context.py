@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from workbench.widgets.operations.handles import PageFiles
+from workbench.widgets.rows import Rows
 
 if TYPE_CHECKING:
     from workbench.widgets.desk import Desk
@@ -41,6 +42,10 @@ class Context:
     client: str
     buffers: tuple[bytes, ...] = ()
     files: PageFiles = field(default_factory=PageFiles)
+
+    def rows(self) -> Rows:
+        """Return what makes rows for this page."""
+        return Rows(self.workspace, simple=self.simple)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,41 +3,51 @@
 from __future__ import annotations
 
 import io
+import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import IO, Any
 
 from workbench.domain.arguments import check_whole
 from workbench.domain.ids import is_id
-from workbench.errors import InvalidRequest, NotFound
+from workbench.errors import InvalidRequest, NotAllowed, NotFound
 from workbench.widgets.operations.context import Answer, Context
 from workbench.widgets.operations.handles import OpenFile, prepared, temporary
 from workbench.widgets.operations.looking import found
 from workbench.widgets.protocol import FILE_CHUNK_BYTES, MAX_BUFFER_BYTES
-from workbench.widgets.rows import Rows
 from workbench.workspace.files_out import disk_full
 from workbench.workspace.generation import Generation
 from workbench.workspace.view import View
 
+EVERYTHING = "everything"
+_ZIP_TYPE = "application/zip"
 _MAX_NAME = 200
 _FAR = 2**53
+
+_packing = threading.Lock()  # of everything, in this process
 
 
 # -- downloads ------------------------------------------------------------------------------------
 def file_open(context: Context, args: dict[str, Any]) -> Answer:
-    """Open a picture to keep ("original"), to look at ("image"), or a batch's "zip"."""
+    """Open a picture to keep ("original") or to look at ("image"), a batch's "zip", "everything".
+
+    The last is one ZIP of all of the user's pictures, and has no id.
+    """
     kinds = {"original": _original, "image": _image, "zip": _zip}
-    open_it = kinds.get(args["kind"])
-    if open_it is None:
-        raise InvalidRequest("kind", f"must be one of {', '.join(kinds)}.")
-    opened, mime = open_it(context, args["id"])
+    kind, id = args["kind"], args.get("id")
+    if kind != EVERYTHING and kind not in kinds:
+        raise InvalidRequest("kind", f"must be one of {', '.join((*kinds, EVERYTHING))}.")
+    if (id is None) is not (kind == EVERYTHING):
+        raise InvalidRequest("id", "is missing." if id is None else f"has no meaning with {kind}.")
+    opened, mime = _everything(context) if id is None else kinds[kind](context, id)
     handle = context.files.add(opened)
     return Answer({"handle": handle, "name": opened.name, "mime": mime, "size": opened.size})
 
 
 def _original(context: Context, id: str) -> tuple[OpenFile, str]:
-    rows = Rows(context.workspace)
+    rows = context.rows()
     view = found(rows, id)
-    name, data = rows.view.exported(view)
+    name, data = rows.view.exported(replace(view, record=rows.shown.record(view.record)))
     mime = "" if view.asset is None else view.asset.mime
     return OpenFile("download", name, len(data), io.BytesIO(data)), mime
 
@@ -53,12 +63,29 @@ def _image(context: Context, id: str) -> tuple[OpenFile, str]:
 
 
 def _zip(context: Context, id: str) -> tuple[OpenFile, str]:
-    view = View(context.workspace)
+    rows = context.rows()
+    view, shown = rows.view, rows.shown.record
     if id not in view.batches([id]):
         raise NotFound("batch", id)
     with disk_full("The archive"):
-        opened = prepared(view.temporary_folder(), lambda file: view.write_archive(id, file))
-    return opened, "application/zip"
+        opened = prepared(view.temporary_folder(), lambda file: view.write_archive(id, file, shown))
+    return opened, _ZIP_TYPE
+
+
+def _everything(context: Context) -> tuple[OpenFile, str]:
+    rows = context.rows()
+    view, shown = rows.view, rows.shown.record
+    # It takes a while, a thread and much of the disk: whoever asks again meanwhile has to wait.
+    if not _packing.acquire(blocking=False):
+        raise NotAllowed("Pictures are being packed already; try again when that is done.")
+    try:
+        with disk_full("The archive"):
+            opened = prepared(
+                view.temporary_folder(), lambda file: view.write_everything(file, shown)
+            )
+    finally:
+        _packing.release()
+    return opened, _ZIP_TYPE
 
 
 def file_read(context: Context, args: dict[str, Any]) -> Answer:

@@ -20,7 +20,7 @@ from workbench.errors import EngineClosed, InvalidRequest, NotAllowed, NotFound
 
 MOST_OPEN = 8  # downloads and unfinished uploads of one page
 MOST_REFERENCES = 16
-MOST_BYTES = 512 * 1024 * 1024  # of all of them together
+MOST_BYTES = 1280 * 1024 * 1024  # of all together: one ZIP of everything, and some more
 SPOOL_BYTES = 2 * 1024 * 1024  # what is smaller stays in memory
 IDLE_S = 20.0  # a page that forgot to close a download does not lock itself out
 

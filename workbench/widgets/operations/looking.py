@@ -10,9 +10,10 @@ from workbench.domain.arguments import check_whole
 from workbench.domain.records import GenerationView
 from workbench.errors import InvalidRequest, NotFound, WorkbenchError
 from workbench.widgets.operations.context import Answer, Context
-from workbench.widgets.operations.settings import chosen, shown_params
+from workbench.widgets.operations.settings import chosen
 from workbench.widgets.operations.snapshot import FIRST_PAGE, feed_page, topic_feed
 from workbench.widgets.rows import Rows
+from workbench.workspace.batch import as_python
 from workbench.workspace.requests import check_request
 from workbench.workspace.view import View
 
@@ -30,12 +31,12 @@ _SCALE = 8.0  # a time is scaled by the number of pixels at most so much
 def topic_open(context: Context, args: dict[str, Any]) -> Answer:
     """Return the newest page of a topic, and what has not ended in it."""
     limit = _limit(args, FIRST_PAGE, MOST_BATCHES)
-    return Answer(topic_feed(Rows(context.workspace), args["topic_id"], limit=limit))
+    return Answer(topic_feed(context.rows(), args["topic_id"], limit=limit))
 
 
 def page(context: Context, args: dict[str, Any]) -> Answer:
     """Return a further page of a topic, in either direction."""
-    rows = Rows(context.workspace)
+    rows = context.rows()
     feed = rows.view.page(
         args["topic_id"],
         cursor=args["cursor"],
@@ -47,7 +48,7 @@ def page(context: Context, args: dict[str, Any]) -> Answer:
 
 def batch(context: Context, args: dict[str, Any]) -> Answer:
     """Return a batch with its whole prompt."""
-    rows = Rows(context.workspace)
+    rows = context.rows()
     record = rows.view.batches([args["id"]]).get(args["id"])
     if record is None:
         raise NotFound("batch", args["id"])
@@ -56,7 +57,7 @@ def batch(context: Context, args: dict[str, Any]) -> Answer:
 
 def generation(context: Context, args: dict[str, Any]) -> Answer:
     """Return everything that the lightbox shows about a generation."""
-    rows = Rows(context.workspace)
+    rows = context.rows()
     view = found(rows, args["id"])
     record = view.record
     request = rows.view.batches([record.batch_id]).get(record.batch_id)
@@ -71,7 +72,7 @@ def generation(context: Context, args: dict[str, Any]) -> Answer:
             "prompt_sent": record.prompt_sent,
             "negative_prompt": record.negative_prompt,
             "model_title": titles.get(record.model or "", record.model or ""),
-            "params": shown_params(context, record.model, record.params),
+            "params": rows.shown.params(record.model, record.params),
             "duration_s": record.duration_s,
             "provenance": dict(record.provenance),
             "note": view.judgement.note,
@@ -81,7 +82,7 @@ def generation(context: Context, args: dict[str, Any]) -> Answer:
 
 def walk(context: Context, args: dict[str, Any]) -> Answer:
     """Return the pictures before or behind one, in the order of the feed."""
-    rows = Rows(context.workspace)
+    rows = context.rows()
     views, end = rows.view.walk(
         args["id"], direction=args["direction"], limit=_limit(args, 24, MOST_WALKED)
     )
@@ -144,6 +145,7 @@ def estimate(context: Context, args: dict[str, Any]) -> Answer:
     request = check_request(model, "x", extra={}, priority=0, client_key=None, **options)
     view = View(context.workspace)
     left = {balance.unit: balance.amount_micro for balance in view.balances()}
+    limits = view.limits() or {}
     rounds = 1 if model.batchable else math.ceil(request.n / view.parallel(model))
     sides = (request.width, request.height)
     pixels = None if None in sides else math.prod(side or 0 for side in sides)
@@ -154,6 +156,7 @@ def estimate(context: Context, args: dict[str, Any]) -> Answer:
             "unit": model.price.unit,
             "seconds": None if one is None else round(one * rounds, 1),
             "balance_micro": left.get(model.price.unit),
+            "images_left": limits.get("images_left"),
         }
     )
 
@@ -175,11 +178,14 @@ def deletion(context: Context, args: dict[str, Any]) -> Answer:
 
 
 def python(context: Context, args: dict[str, Any]) -> Answer:
-    """Return Python code that makes a batch again."""
-    found_batch = Rows(context.workspace).view.batches([args["batch_id"]])
-    if args["batch_id"] not in found_batch:
+    """Return Python code that makes a batch again, as far as the page knows its settings."""
+    rows = context.rows()
+    if args["batch_id"] not in rows.view.batches([args["batch_id"]]):
         raise NotFound("batch", args["batch_id"])
-    return Answer({"text": context.workspace.batch(args["batch_id"]).to_python()})
+    arguments = context.workspace.batch(args["batch_id"]).settings()
+    if "params" in arguments:
+        arguments["params"] = rows.shown.params(arguments.get("model"), arguments["params"])
+    return Answer({"text": as_python(arguments)})
 
 
 def prompts(context: Context, args: dict[str, Any]) -> Answer:

@@ -14,7 +14,7 @@ from workbench.domain.arguments import shown
 from workbench.domain.parameters import Model, Parameter
 from workbench.errors import InvalidRequest
 from workbench.widgets.operations.context import Context
-from workbench.widgets.rows import settable
+from workbench.widgets.simple import settable
 from workbench.workspace.requests import MAX_SEED
 
 _SIZES = ("width", "height")
@@ -108,17 +108,6 @@ def page_config(context: Context, given: Mapping[str, Any]) -> dict[str, Any]:
         if side in config and not _is_open(context, model, side):
             del config[side]
     return config
-
-
-def shown_params(context: Context, model_id: str | None, params: Mapping[str, Any]) -> Any:
-    """Return the parameters of an earlier request; a simple widget shows only what it may set."""
-    models = {model.id: model for model in context.workspace.models()}
-    model = models.get(model_id or "")
-    if not context.simple:
-        return dict(params)
-    if model is None:
-        return {}
-    return {name: value for name, value in params.items() if _is_open(context, model, name)}
 
 
 def seed_of(value: object) -> int | None:

@@ -9,6 +9,7 @@ from workbench.errors import NotFound
 from workbench.widgets import protocol
 from workbench.widgets.operations.context import Context
 from workbench.widgets.rows import Row, Rows
+from workbench.widgets.voila import in_voila
 from workbench.workspace.view import FeedView
 
 FIRST_PAGE = 20  # batches
@@ -28,7 +29,7 @@ def snapshot(context: Context, scopes: Collection[str]) -> dict[str, Any]:
     The cursor is taken first: whatever changes meanwhile comes again with the first delta.
     """
     workspace = context.workspace
-    rows = Rows(workspace)
+    rows = context.rows()
     cursor = rows.view.cursor()
     desk_rev, desk = context.desk.rev, context.desk.snapshot()
     data: dict[str, Any] = {
@@ -36,13 +37,16 @@ def snapshot(context: Context, scopes: Collection[str]) -> dict[str, Any]:
         "widget": context.widget,
         "workspace": rows.view.info(),
         "user": workspace.user,
+        "identity": rows.view.identity_mode(),
+        "voila": in_voila(),
+        "limits": rows.view.limits(),
         "cursor": cursor,
         "now": rows.view.now(),
-        "desk": desk,
+        "desk": rows.shown.desk(desk),
         "desk_rev": desk_rev,
     }
     if "models" in scopes:
-        data["models"] = rows.models(context.simple)
+        data["models"] = rows.models()
         data["providers"] = rows.providers()
     if "topics" in scopes:
         data["projects"] = list(rows.projects().values())

@@ -34,6 +34,42 @@ WHERE state = 'queued' AND lane = :lane AND owner = :owner
 ORDER BY priority DESC, seq
 LIMIT 1;
 
+-- name: next_heads
+SELECT seq, priority, owner FROM job INDEXED BY job_claim
+WHERE state = 'queued' AND lane = :lane AND owner = :owner
+ORDER BY priority DESC, seq
+LIMIT :limit;
+
+-- name: heads_of
+-- An owner's first queued job in each lane; jumps from lane to lane as lane_heads from owner to
+-- owner.
+WITH RECURSIVE lanes (lane) AS (
+    SELECT min(lane) FROM job INDEXED BY job_claim WHERE state = 'queued'
+    UNION ALL
+    SELECT (
+        SELECT min(lane) FROM job INDEXED BY job_claim
+        WHERE state = 'queued' AND lane > lanes.lane
+    )
+    FROM lanes
+    WHERE lanes.lane IS NOT NULL
+)
+SELECT job.lane, job.seq, job.priority
+FROM lanes
+JOIN job ON job.seq = (
+    SELECT first.seq FROM job AS first INDEXED BY job_claim
+    WHERE first.state = 'queued' AND first.lane = lanes.lane AND first.owner = :owner
+    ORDER BY first.priority DESC, first.seq
+    LIMIT 1
+)
+WHERE lanes.lane IS NOT NULL;
+
+-- name: open_images
+-- How many images some jobs have still to make.
+SELECT count(*) FROM json_each(?) AS wanted
+CROSS JOIN job ON job.seq = wanted.value
+CROSS JOIN generation INDEXED BY generation_job ON generation.job_id = job.id
+WHERE generation.status IN ('pending', 'queued', 'processing');
+
 -- name: take
 UPDATE job
 SET state = 'running', attempt = attempt + 1, runner_id = :runner, claimed_at = :now,

@@ -111,6 +111,32 @@ WHERE b.topic_id = :topic AND b.seq >= :batch AND b.deleted_at IS NULL
 ORDER BY b.seq, g.idx DESC
 LIMIT :limit
 
+-- name: own_pictures
+-- Behind generations.select. The plus keeps SQLite from walking everybody's completed ones.
+WHERE g.owner = :user AND g.seq > :after AND +g.status = 'completed' AND g.deleted_at IS NULL
+  AND b.deleted_at IS NULL AND t.deleted_at IS NULL AND p.deleted_at IS NULL
+  AND NOT EXISTS (
+      SELECT 1 FROM generation AS later INDEXED BY generation_batch
+      WHERE later.batch_id = g.batch_id AND later.idx = g.idx AND later.seq > g.seq
+        AND later.deleted_at IS NULL
+  )
+ORDER BY g.seq LIMIT :limit
+
+-- name: own_size
+SELECT count(*) AS images, coalesce(sum(a.size_bytes), 0) AS bytes
+FROM generation AS g INDEXED BY generation_owner
+CROSS JOIN batch AS b ON b.id = g.batch_id
+CROSS JOIN topic AS t ON t.id = g.topic_id
+CROSS JOIN project AS p ON p.id = t.project_id
+CROSS JOIN asset AS a ON a.id = g.asset_id
+WHERE g.owner = :user AND g.status = 'completed' AND g.deleted_at IS NULL
+  AND b.deleted_at IS NULL AND t.deleted_at IS NULL AND p.deleted_at IS NULL
+  AND NOT EXISTS (
+      SELECT 1 FROM generation AS later INDEXED BY generation_batch
+      WHERE later.batch_id = g.batch_id AND later.idx = g.idx AND later.seq > g.seq
+        AND later.deleted_at IS NULL
+  )
+
 -- name: prompts
 -- The newest of each; enough are looked at for a page of different ones.
 SELECT prompt FROM (
