@@ -13,6 +13,7 @@ import type { Model } from "./model";
 import type { Delta, DeltaRow, DeskPush, Failure, Hello, Op } from "./protocol";
 import { VERSION } from "./protocol";
 import { type Answer, type CallOptions, Requests } from "./requests";
+import { visitorToken } from "./visitor";
 
 /** When `hello` and `since` are said again, until they are answered; ms after the first. */
 const AGAIN_MS = [700, 1500, 3000, 6000, 12_000];
@@ -84,7 +85,7 @@ export class Channel {
 
   /** Say hello; also to begin anew (refused before, prices changed). */
   start(): void {
-    this.ask("hello", { version: VERSION });
+    this.ask("hello", { version: VERSION, token: visitorToken() });
   }
 
   async call<T>(op: Op, args: object = {}, options: CallOptions = {}): Promise<Answer<T>> {

@@ -1,6 +1,7 @@
 /** What can go wrong between page and kernel, as one class: a code for code, a sentence for people. */
 
 import type { Failure } from "./protocol";
+import { inVoila } from "./visitor";
 
 /** Codes that only the page itself gives; the others are `ERROR_CODES` of protocol.py. */
 export type PageCode = "aborted" | "no_answer" | "disconnected";
@@ -10,6 +11,12 @@ const SENTENCES: Record<PageCode, string> = {
   no_answer:
     "The kernel has not answered. It may be busy, and may still do this when it is free again.",
   disconnected: "The kernel is not there any more. Run the cell of this widget again.",
+};
+
+/** For people who see no notebook. */
+const FOR_VISITORS: Partial<Record<PageCode, string>> = {
+  no_answer: "There has been no answer. It may still be done in a moment.",
+  disconnected: "This session has ended. Reload the page to go on.",
 };
 
 export class WorkbenchError extends Error {
@@ -29,7 +36,7 @@ export class WorkbenchError extends Error {
   }
 
   static here(code: PageCode): WorkbenchError {
-    return new WorkbenchError(code, SENTENCES[code]);
+    return new WorkbenchError(code, (inVoila() && FOR_VISITORS[code]) || SENTENCES[code]);
   }
 }
 

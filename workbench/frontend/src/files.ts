@@ -1,11 +1,10 @@
 /** Files to and from the kernel, in pieces: a message that is too large closes the connection. */
 
 import { isAborted, WorkbenchError } from "./errors";
-import type { AssetInfo, OpenedFile } from "./protocol";
+import type { AssetInfo, FileKind, OpenedFile } from "./protocol";
 import { FILE_CHUNK_BYTES, UPLOAD_CHUNK_BYTES } from "./protocol";
 import type { Store } from "./store";
 
-export type FileKind = "original" | "image" | "zip";
 export interface FileOptions {
   signal?: AbortSignal;
   /** 0 to 1. */
@@ -19,17 +18,20 @@ export interface Uploaded {
 }
 
 const AHEAD = 2; // pieces on their way at a time
+const PACKED_WITHIN_MS = 600_000; // up to 1 GiB of pictures
 
-/** Read a picture (id of a generation) or the ZIP of a batch (its id). */
-export async function readFile(store: Store, kind: FileKind, id: string, options: FileOptions = {}): Promise<FileRead> {
+/** Read a picture (id of a generation), the ZIP of a batch (its id), or the ZIP of everything (no id). */
+export async function readFile(store: Store, kind: FileKind, id: string | null, options: FileOptions = {}): Promise<FileRead> {
   const { signal, onProgress } = options;
   const calls = signal ? { signal } : {};
   // Never given up half-way: a handle that nobody knows is one that nobody closes.
-  const { handle, name, mime, size } = await store.call<OpenedFile>("file.open", { kind, id });
+  const { handle, name, mime, size } = await (id === null
+    ? store.call<OpenedFile>("file.open", { kind }, { patienceMs: PACKED_WITHIN_MS })
+    : store.call<OpenedFile>("file.open", { kind, id }));
   try {
     if (signal?.aborted) throw new WorkbenchError("aborted", `${name} is not wanted any more.`);
     const count = Math.max(1, Math.ceil(size / FILE_CHUNK_BYTES));
-    const pieces = new Array<DataView<ArrayBuffer>>(count);
+    const pieces = new Array<Blob>(count);
     let next = 0;
     let done = 0;
     const work = async (): Promise<void> => {
@@ -42,7 +44,7 @@ export async function readFile(store: Store, kind: FileKind, id: string, options
         if (!piece || piece.byteLength !== wanted) {
           throw new WorkbenchError("internal", `${name} came incomplete. Try again.`);
         }
-        pieces[place] = piece;
+        pieces[place] = new Blob([piece]); // which the browser may move to the disk
         onProgress?.(++done / count);
       }
     };
@@ -55,7 +57,7 @@ export async function readFile(store: Store, kind: FileKind, id: string, options
 }
 
 /** Fetch a file and hand it to the browser's downloads. */
-export async function download(store: Store, kind: "original" | "zip", id: string, name?: string, options: FileOptions = {}): Promise<void> {
+export async function download(store: Store, kind: Exclude<FileKind, "image">, id: string | null, name?: string, options: FileOptions = {}): Promise<void> {
   const file = await readFile(store, kind, id, options);
   saveBlob(file.blob, name ?? file.name);
 }

@@ -18,8 +18,8 @@ import { COMPONENTS } from "./widgets/table";
 interface Shared { store: Store; traits: Traits; dispose(): void }
 
 function open(model: Model): Shared {
-  const store = new Store(model);
   const { traits, dispose } = traitsOf(model);
+  const store = new Store(model, traits);
   return {
     store,
     traits,

@@ -45,6 +45,10 @@ export interface Traits {
   readonly accent: ReadonlySignal<string>;
 }
 
+/** What its author lets people use. */
+export type Offer = Pick<Traits, "simple" | "controls">;
+export const EVERYTHING: Offer = { simple: signal(false), controls: signal(null) };
+
 /** What every widget component is given. */
 export interface WidgetProps<S> { store: S; traits: Traits }
 

@@ -136,7 +136,8 @@ export interface Hello {
   feed?: TopicFeed | null; balances?: BalanceRow[]; queue?: QueueRow; examples?: string[];
 }
 
-export interface Estimate { cost_micro: number; unit: string; seconds: number | null; balance_micro: number | null }
+/** `images_left`: of today, for visitors; null is no limit. */
+export interface Estimate { cost_micro: number; unit: string; seconds: number | null; balance_micro: number | null; images_left?: number | null }
 export interface Submitted { batch: BatchRow; generations: GenerationRow[]; topic: TopicRow }
 export interface PictureAnswer { items: { id: string; asset_id?: string; preview?: number; mime?: string; error?: string }[] }
 /** What `file.open` opens; "everything" (all of one's pictures in one ZIP) goes without an id. */

@@ -14,7 +14,12 @@ const REPEAT_MS = { act: [3000, 8000], read: [10_000] };
 const GIVE_UP_MS = 20_000;
 
 export interface Answer<T> { data: T; buffers: DataView[] }
-export interface CallOptions { signal?: AbortSignal | undefined; buffers?: ArrayBuffer[] }
+export interface CallOptions {
+  signal?: AbortSignal | undefined;
+  buffers?: ArrayBuffer[];
+  /** How long to wait, for what is known to take long. */
+  patienceMs?: number;
+}
 type Send = (op: Op, rid: string, args: object, buffers: ArrayBuffer[]) => void;
 
 interface Waiting {
@@ -33,7 +38,7 @@ export class Requests {
 
   constructor(private readonly send: Send) {}
 
-  call<T>(op: Op, args: object, { signal, buffers = [] }: CallOptions = {}): Promise<Answer<T>> {
+  call<T>(op: Op, args: object, { signal, buffers = [], patienceMs = GIVE_UP_MS }: CallOptions = {}): Promise<Answer<T>> {
     if (signal?.aborted) return Promise.reject(WorkbenchError.here("aborted"));
     const rid = (++this.count).toString(36);
     return new Promise<Answer<T>>((resolve, reject) => {
@@ -44,7 +49,7 @@ export class Requests {
       const again = REPEAT_MS[ACTING.has(op) ? "act" : "read"];
       const timers = again.map((ms) => setTimeout(() => this.send(op, rid, args, buffers), ms));
       timers.push(
-        setTimeout(() => this.fail(rid, WorkbenchError.here("no_answer")), GIVE_UP_MS),
+        setTimeout(() => this.fail(rid, WorkbenchError.here("no_answer")), patienceMs),
       );
       const end = (): void => {
         timers.forEach(clearTimeout);

@@ -9,7 +9,7 @@ import { DeskStore } from "./desk";
 import { isAborted, WorkbenchError } from "./errors";
 import { Feed } from "./feed_data";
 import type { LinkNote, LinkState } from "./link";
-import type { Model } from "./model";
+import { EVERYTHING, type Model, type Offer } from "./model";
 import { Pictures } from "./pictures";
 import type {
   BalanceRow, BatchRow, DeltaRow, GenerationRow, Hello, ModelInfo, Op, ProjectRow, ProviderInfo,
@@ -20,6 +20,7 @@ import type { Answer, CallOptions } from "./requests";
 import { isOpen, Rows } from "./rows";
 import { Submissions, type SubmitOptions } from "./submissions";
 import { type Level, type Toast, Toasts } from "./toasts";
+import { visitorToken } from "./visitor";
 
 export type { Feed } from "./feed_data";
 export type { Toast } from "./toasts";
@@ -53,6 +54,8 @@ export class Store {
   readonly toasts: ReadonlySignal<readonly Toast[]>;
   /** Sentences of the kernel that hold until they are taken away (a full disk), by code. */
   readonly notices = signal<ReadonlyMap<string, { message: string; level: Level }>>(new Map());
+  /** Why the last prompt was not taken on, where that will hold for a while; "" = nothing. */
+  readonly refusal = signal("");
   readonly lightbox: Signal<string | null> = signal(null);
   readonly pictures: Pictures;
 
@@ -65,7 +68,7 @@ export class Store {
   private readonly projectRows = signal<ReadonlyMap<string, ProjectRow>>(new Map());
   private readonly stops: (() => void)[] = [];
 
-  constructor(model: Model) {
+  constructor(model: Model, readonly offer: Offer = EVERYTHING) {
     this.channel = new Channel(model, {
       hello: (hello, again) => this.start(hello, again),
       refused: (error) => (this.failure.value = error),
@@ -100,7 +103,7 @@ export class Store {
       now: () => this.clock.exact(),
       unit: () => this.desk.model.peek()?.unit ?? null,
       putTopic: (row) => this.putTopic(row),
-      fail: (text) => this.toast(text, "error"),
+      fail: (error) => this.refused(error),
     });
     this.pictures = new Pictures((op, args, options) => this.channel.call(op, args, options));
     this.stops.push(
@@ -152,9 +155,22 @@ export class Store {
     return answer;
   }
 
-  /** Ask for pictures. They show at once; what goes wrong is told by a toast, and thrown. */
+  /** Ask for pictures. They show at once; what goes wrong is told, and thrown. */
   submit(prompt: string, options: SubmitOptions = {}): Promise<void> {
+    this.refusal.value = "";
     return this.submissions.submit(prompt, options);
+  }
+
+  private refused(error: unknown): void {
+    const text = error instanceof Error ? error.message : String(error);
+    // A limit is no event that passes: it is said where the next prompt is written.
+    if (error instanceof WorkbenchError && error.code === "limit_reached") this.refusal.value = text;
+    else this.toast(text, "error");
+  }
+
+  /** Whether people may use a setting, by its name. */
+  shows(control: string): boolean {
+    return this.offer.controls.value?.includes(control) ?? true;
   }
 
   /** Say hello again after `failure`. */
@@ -343,7 +359,7 @@ export class Store {
 
   /** Prices or providers changed. (The cursor of that hello is not ours: a gap that mends itself.) */
   private readModels(): void {
-    this.channel.call<Hello>("hello", { version: VERSION }).then(
+    this.channel.call<Hello>("hello", { version: VERSION, token: visitorToken() }).then(
       ({ data }) => this.setModels(data),
       (error: unknown) => {
         if (!isAborted(error)) console.warn("image-workbench: models not read again", error);

@@ -3,7 +3,7 @@
 import { batch } from "@preact/signals";
 
 import type { DeskStore } from "./desk";
-import { isAborted, WorkbenchError } from "./errors";
+import { isAborted } from "./errors";
 import type { Feed } from "./feed_data";
 import type { FeedWindow } from "./feed_window";
 import type { BatchRow, Config, GenerationRow, Op, Submitted, TopicRow } from "./protocol";
@@ -27,7 +27,7 @@ interface Host {
   /** Whether the model is known to the page, and what it costs. */
   unit(): string | null;
   putTopic(row: TopicRow): void;
-  fail(text: string): void;
+  fail(error: unknown): void;
 }
 interface Pending { localId: string; window: FeedWindow; seen: boolean }
 
@@ -155,8 +155,7 @@ export class Submissions {
       if (pending.seen) return host.feed.readActive(pending.window);
       // What somebody has begun to write meanwhile is not overwritten.
       if (!host.desk.draft.peek().trim()) host.desk.setDraft(prompt);
-      if (isAborted(error)) return;
-      host.fail(error instanceof WorkbenchError ? error.message : String(error));
+      if (!isAborted(error)) host.fail(error);
     });
   }
 }

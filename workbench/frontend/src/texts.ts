@@ -34,7 +34,12 @@ export const TEXTS = {
   widget_closed: "This widget was closed in Python. Run its cell again to open it.",
   waiting_kernel: "Waiting for the kernel. It may be busy with another cell.",
   failed_title: "The workbench could not start",
-  temporary: "The storage of this session is temporary: download what you want to keep.",
+  temporary: "Storage here is temporary: download what you want to keep.",
+  "temporary.save": "Download all",
+  "temporary.saving": "{percent} %",
+  reload: "Reload",
+  "ended.title": "This session has ended",
+  "ended.text": "Your pictures are kept, and those on their way are finished. Reload the page to go on.",
 
   // -- header
   "main.label": "Images",
@@ -112,6 +117,7 @@ export const TEXTS = {
   "prompt.estimate_images": "{count|1 image|{count} images}",
   "prompt.about": "about {time}",
   "prompt.short_of": "balance {amount}",
+  "prompt.left_today": "{count|{count} image|{count} images} left today",
   "prompt.too_little": "The balance is not enough for this.",
   "prompt.history": "Earlier prompt {index} of {count}",
 

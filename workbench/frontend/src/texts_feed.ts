@@ -1,4 +1,6 @@
-/** The words of the feed and the lightbox, by key. `{name}` is filled in. */
+/** The words of the feed and the lightbox, by key; filled in as those of texts.ts. */
+
+import { fill } from "./texts";
 
 export const FEED_TEXTS = {
   "feed.label": "Images, newest first",
@@ -7,6 +9,7 @@ export const FEED_TEXTS = {
   "feed.running": "{count} running",
   "feed.waiting": "{count} waiting",
   "feed.unknown": "{count} to settle",
+  "feed.ahead": "{count|1 image|{count} images} before yours",
   "feed.end": "That is everything in this topic.",
   "feed.more_failed": "Older images could not be loaded. {reason}",
   "feed.newer_failed": "Newer images could not be loaded. {reason}",
@@ -163,9 +166,6 @@ export const FEED_TEXTS = {
 
 export type FeedKey = keyof typeof FEED_TEXTS;
 
-/** The text for a key, with `{name}` filled in. */
 export function feedText(key: FeedKey, values: Record<string, string | number> = {}): string {
-  return FEED_TEXTS[key].replace(/\{(\w+)\}/g, (whole, name: string) =>
-    name in values ? String(values[name]) : whole,
-  );
+  return fill(FEED_TEXTS[key], values);
 }

@@ -132,24 +132,28 @@ const deskNow = (store: Store): { config: typeof store.desk.config.value; draft:
 
 /** What reusing would change, for menus; with the prompt as far as the row carries it. */
 export function previewReuse(store: Store, batch: BatchRow): Reuse {
-  return reuseSettings(batch, batch.prompt, deskNow(store), store.models.peek());
+  return reuse(store, batch, batch.prompt);
+}
+
+function reuse(store: Store, batch: BatchRow, prompt: string): Reuse {
+  return reuseSettings(batch, prompt, deskNow(store), store.models.peek(), (name) => store.shows(name));
 }
 
 export function previewSeed(store: Store, row: GenerationRow): Reuse {
   return reuseSeed(row, deskNow(store));
 }
 
-function apply(store: Store, reuse: Reuse): void {
-  if (reuse.refused !== undefined || reuse.changes.length === 0) {
-    store.toast(changesText(reuse));
+function apply(store: Store, wanted: Reuse): void {
+  if (wanted.refused !== undefined || wanted.changes.length === 0) {
+    store.toast(changesText(wanted));
     return;
   }
   const before = deskNow(store);
-  store.desk.set(reuse.config);
-  if (reuse.draft !== undefined) store.desk.setDraft(reuse.draft);
-  store.undoable(feedText("reuse.done", { changes: changesText(reuse) }), () => {
+  store.desk.set(wanted.config);
+  if (wanted.draft !== undefined) store.desk.setDraft(wanted.draft);
+  store.undoable(feedText("reuse.done", { changes: changesText(wanted) }), () => {
     store.desk.set(before.config);
-    if (reuse.draft !== undefined) store.desk.setDraft(before.draft);
+    if (wanted.draft !== undefined) store.desk.setDraft(before.draft);
     return Promise.resolve();
   });
 }
@@ -158,7 +162,7 @@ export function applySettings(store: Store, batch: BatchRow): Promise<boolean> {
   return attempt(store, async () => {
     const draftIsEmpty = store.desk.draft.peek().trim() === "";
     const prompt = draftIsEmpty ? await wholePrompt(store, batch) : batch.prompt;
-    apply(store, reuseSettings(batch, prompt, deskNow(store), store.models.peek()));
+    apply(store, reuse(store, batch, prompt));
   });
 }
 

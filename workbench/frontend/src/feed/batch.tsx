@@ -1,7 +1,7 @@
 /** One batch of the feed: its header, its cards, and above the first of a section the heading. */
 
-import { useComputed, useSignal } from "@preact/signals";
-import { useLayoutEffect, useRef } from "preact/hooks";
+import { computed, useComputed, useSignal } from "@preact/signals";
+import { useLayoutEffect, useMemo, useRef } from "preact/hooks";
 
 import { useThumb } from "../pictures";
 import type { BatchRow, GenerationRow } from "../protocol";
@@ -99,10 +99,12 @@ function SectionHeading({ state, section }: { state: FeedState; section: Section
     return { running, waiting, unknown };
   });
   const { running, waiting, unknown } = counts.value;
+  const ahead = store.queue.value.ahead ?? 0;
   const parts = [
     running > 0 ? feedText("feed.running", { count: running }) : "",
     waiting > 0 ? feedText("feed.waiting", { count: waiting }) : "",
     unknown > 0 ? feedText("feed.unknown", { count: unknown }) : "",
+    waiting > 0 && ahead ? feedText("feed.ahead", { count: ahead }) : "",
   ].filter((part) => part !== "");
   return (
     <h3 class="wbx-section" data-section={section}>
@@ -240,8 +242,10 @@ function leftText({ from, to }: { from: number; to: number }): string {
 
 /** The small picture at the right edge: the first finished image, and the way to the batch. */
 function RailThumb({ state, blockKey, row }: PartProps) {
-  const first = useComputed(
-    () => rowsOf(state, row.id).find((one) => one.status === "completed" && one.asset !== null)?.id,
+  // Not useComputed: it would go on with the id that the row had before the kernel gave it one.
+  const first = useMemo(
+    () => computed(() => rowsOf(state, row.id).find((one) => one.status === "completed" && one.asset !== null)?.id),
+    [state, row.id],
   );
   const generation = first.value ? state.store.generation(first.value).value : undefined;
   const button = useRef<HTMLButtonElement>(null);

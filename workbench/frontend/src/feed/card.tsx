@@ -1,8 +1,8 @@
 /** One image of a batch, in each of its six states. The card has its final size from the start. */
 
-import { useComputed } from "@preact/signals";
+import { computed } from "@preact/signals";
 import type { TargetedKeyboardEvent, TargetedMouseEvent } from "preact";
-import { useRef } from "preact/hooks";
+import { useMemo, useRef } from "preact/hooks";
 
 import type { BatchRow, GenerationRow } from "../protocol";
 import { feedText } from "../texts_feed";
@@ -39,8 +39,9 @@ interface CardProps {
 export function Card({ state, blockKey, batch, id, place, count, aspect }: CardProps) {
   const { store } = state;
   const own = cardKey(blockKey, place);
-  const isCurrent = useComputed(() => state.current.value === own);
-  const isSelected = useComputed(() => store.desk.selection.value.includes(id));
+  // Not useComputed: the card stays when its image gets another id (the kernel's, a retry's).
+  const isCurrent = useMemo(() => computed(() => state.current.value === own), [state, own]);
+  const isSelected = useMemo(() => computed(() => store.desk.selection.value.includes(id)), [store, id]);
   const element = useRef<HTMLDivElement>(null);
   const row = store.generation(id).value;
   if (row === undefined) return <div class="wbx-card" role="listitem" style={{ aspectRatio: `${aspect}` }} />;

@@ -24,11 +24,13 @@ const sentence = (name: string): string => {
 
 const text = (value: unknown): string => (typeof value === "string" ? value : "");
 
-/** In the order of the mock-up; what is not known is left out. */
+/** In the order of the mock-up; what is not known is left out. `simple`: for people who see no
+ *  notebook, so neither where it ran nor what only its author can set. */
 export function factsOf(
   row: GenerationRow,
   details: GenerationDetails | null,
   models: readonly ModelInfo[],
+  simple = false,
 ): Fact[] {
   const facts: Fact[] = [];
   const add = (name: string, value: string, long = false): void => {
@@ -42,6 +44,7 @@ export function factsOf(
   for (const [name, value] of Object.entries(details?.params ?? {})) {
     if (name === "width" || name === "height") continue;
     const known = model?.parameters.find((parameter) => parameter.name === name);
+    if (simple && (known === undefined || known.advanced)) continue;
     add(known?.label || sentence(name), shown(value));
   }
   const seconds =
@@ -64,8 +67,7 @@ export function factsOf(
   const sent = text(details?.prompt_sent);
   if (sent !== details?.prompt) add(feedText("box.prompt_sent"), sent, true);
   add(feedText("box.note"), text(details?.note), true);
-  for (const fact of provenance(details?.provenance ?? {})) facts.push(fact);
-  return facts;
+  return simple ? facts : [...facts, ...provenance(details?.provenance ?? {})];
 }
 
 /** Where it was asked for: notebook and cell on one line, the commit short, versions together. */

@@ -41,7 +41,8 @@ export function Side(props: SideProps) {
   const { store, row, details, failed, canReuse, onRate, onFavourite, onDelete, onClose } = props;
   const batch = store.batch(row.batch_id).value ?? details?.batch;
   const prompt = details?.prompt ?? batch?.prompt ?? "";
-  const facts = factsOf(row, details, store.models.value);
+  const simple = store.offer.simple.value;
+  const facts = factsOf(row, details, store.models.value, simple);
   const near = (event: Event): HTMLElement => event.currentTarget as HTMLElement;
   return (
     <aside class="wbx-side" aria-label={feedText("box.details")}>
@@ -97,7 +98,7 @@ export function Side(props: SideProps) {
           </p>
         )}
         <div class="wbx-side-actions">
-          {canReuse && row.seed !== null ? (
+          {canReuse && row.seed !== null && store.shows("seed") ? (
             <button
               type="button"
               class="wbx-small"
@@ -119,14 +120,16 @@ export function Side(props: SideProps) {
               {feedText("box.reuse_settings")}
             </button>
           ) : null}
-          <button
-            type="button"
-            class="wbx-small"
-            data-testid="copy-python"
-            onClick={(event) => copyPython(store, row.batch_id, near(event))}
-          >
-            {feedText("box.python")}
-          </button>
+          {simple ? null : (
+            <button
+              type="button"
+              class="wbx-small"
+              data-testid="copy-python"
+              onClick={(event) => copyPython(store, row.batch_id, near(event))}
+            >
+              {feedText("box.python")}
+            </button>
+          )}
           {row.mine ? (
             <>
               <button

@@ -68,7 +68,7 @@ export function imageEntries(
       act: () => void cancel(store, row),
     },
     "separator",
-    row.seed !== null && {
+    row.seed !== null && store.shows("seed") && {
       icon: "dice",
       label: feedText("card.reuse_seed"),
       hint: changesText(previewSeed(store, row)),
@@ -135,7 +135,8 @@ export function batchEntries(
       testid: "retry-failed",
       act: () => void retryFailed(store, batch.id),
     },
-    {
+    // A simple page is for people who do not code.
+    !store.offer.simple.value && {
       icon: "code",
       label: feedText("batch.python"),
       testid: "copy-python",

@@ -35,16 +35,19 @@ const same = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.str
 
 /** Model, size, count, negative prompt and parameters of a batch; its prompt too where the prompt
  *  box is empty (what somebody is writing is never overwritten). A seed that was given for the
- *  batch is part of its settings; a random one is not: "reuse seed" takes that. */
+ *  batch is part of its settings; a random one is not: "reuse seed" takes that. What people cannot
+ *  see (`shows`) stays as it is: they could not take it back. */
 export function reuseSettings(
   batch: BatchRow,
   prompt: string,
   desk: Desk,
   models: readonly ModelInfo[],
+  shows: (control: string) => boolean = () => true,
 ): Reuse {
   const model = models.find((candidate) => candidate.id === batch.model);
-  if (model === undefined) {
-    const name = batch.model ?? feedText("batch.imported");
+  const stays = desk.config.model === batch.model;
+  if (model === undefined || !(stays || shows("model"))) {
+    const name = model?.title ?? batch.model ?? feedText("batch.imported");
     return { config: {}, changes: [], refused: feedText("reuse.unavailable", { model: name }) };
   }
   const now = desk.config;
@@ -53,12 +56,13 @@ export function reuseSettings(
   const change = (name: string, from: string, to: string): void => {
     changes.push({ name, from, to });
   };
-  if (now.model !== model.id) {
+  if (!stays) {
     config.model = model.id;
     const before = models.find((candidate) => candidate.id === now.model)?.title ?? now.model;
     change(feedText("reuse.model"), before, model.title);
   }
-  if (batch.width && batch.height && (now.width !== batch.width || now.height !== batch.height)) {
+  const sized = shows("width") && shows("height") && batch.width && batch.height;
+  if (sized && (now.width !== batch.width || now.height !== batch.height)) {
     config.width = batch.width;
     config.height = batch.height;
     change(
@@ -68,28 +72,28 @@ export function reuseSettings(
     );
   }
   const count = Math.min(batch.n, model.max_images);
-  if (count > 0 && now.n !== count) {
+  if (shows("n") && count > 0 && now.n !== count) {
     config.n = count;
     change(feedText("reuse.images"), String(now.n), String(count));
   }
-  if (model.seeds && now.seed !== batch.seed) {
+  if (shows("seed") && model.seeds && now.seed !== batch.seed) {
     config.seed = batch.seed;
     const random = feedText("reuse.seed_random");
     change(feedText("reuse.seed"), now.seed ?? random, batch.seed ?? random);
   }
   const negative = batch.negative_prompt ?? "";
-  if (model.negative_prompt && now.negative_prompt !== negative) {
+  if (shows("negative_prompt") && model.negative_prompt && now.negative_prompt !== negative) {
     config.negative_prompt = negative;
     change(feedText("reuse.negative"), shown(now.negative_prompt), shown(negative));
   }
   const params: Record<string, unknown> = {};
-  const before = now.model === model.id ? now.params : {};
-  let other = now.model !== model.id;
+  const before = stays ? now.params : {};
+  let other = !stays;
   for (const parameter of model.parameters) {
     if (parameter.name === "width" || parameter.name === "height") continue;
-    const value = batch.params[parameter.name] ?? parameter.default;
-    params[parameter.name] = value;
     const old = before[parameter.name] ?? parameter.default;
+    const value = shows(parameter.name) ? (batch.params[parameter.name] ?? parameter.default) : old;
+    params[parameter.name] = value;
     if (same(old, value)) continue;
     other = true;
     change(parameter.label || parameter.name, shown(old), shown(value));

@@ -2,13 +2,15 @@
 
 import { useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
-import { useEffect } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 
+import { download } from "../files";
 import type { Store } from "../store";
 import { t, type TextKey } from "../texts";
 import { attempt } from "../ui/attempt";
 import { Button, IconButton } from "../ui/button";
 import { Icon, type IconName } from "../ui/icons";
+import { inVoila, reloadPage } from "../visitor";
 
 const PATIENCE_MS = 3500; // a kernel that is free answers long before
 
@@ -19,7 +21,7 @@ export function Banners({ store }: { store: Store }) {
   if (store.failure.value !== null) return null; // said in its own place
   return (
     <>
-      {note ? (
+      {note && !(inVoila() && store.link.value === "dead") ? (
         <Banner level={store.link.value === "dead" ? "error" : "warning"} icon="unplug" testid="link-note">
           {t(note as TextKey)}
         </Banner>
@@ -43,6 +45,7 @@ export function Banners({ store }: { store: Store }) {
       {store.hello.value?.workspace.temporary && temporary.value ? (
         <Banner level="info" icon="disk" testid="temporary">
           {t("temporary")}
+          <SaveAll store={store} />
           <IconButton icon="x" label={t("dismiss")} onClick={() => (temporary.value = false)} />
         </Banner>
       ) : null}
@@ -92,7 +95,47 @@ export function Failed({ store }: { store: Store }) {
       <Icon name="alert" size={28} />
       <h2>{t("failed_title")}</h2>
       <p dir="auto">{failure.message}</p>
-      <Button icon="refresh" testid="retry" onClick={() => store.retry()}>{t("again")}</Button>
+      {failure.code === "not_allowed" && inVoila() ? (
+        <Button icon="refresh" testid="reload" onClick={reloadPage}>{t("reload")}</Button>
+      ) : (
+        <Button icon="refresh" testid="retry" onClick={() => store.retry()}>{t("again")}</Button>
+      )}
     </div>
+  );
+}
+
+/** Over everything, where the kernel has gone and no cell can be run again: in Voilà. */
+export function Ended({ store }: { store: Store }) {
+  const button = useRef<HTMLDivElement>(null);
+  const ended = store.link.value === "dead" && inVoila();
+  useEffect(() => {
+    if (ended) button.current?.querySelector("button")?.focus({ preventScroll: true });
+  }, [ended]);
+  if (!ended) return null;
+  return (
+    <div class="wbx-ended" role="alertdialog" aria-labelledby="wbx-ended-title" aria-describedby="wbx-ended-text" data-testid="ended">
+      <div ref={button} class="wbx-ended-card">
+        <Icon name="unplug" size={28} />
+        <h2 id="wbx-ended-title">{t("ended.title")}</h2>
+        <p id="wbx-ended-text">{t("ended.text")}</p>
+        <Button icon="refresh" look="primary" testid="reload" onClick={reloadPage}>{t("reload")}</Button>
+      </div>
+    </div>
+  );
+}
+
+/** One ZIP of all pictures; shows how far it is. */
+function SaveAll({ store }: { store: Store }) {
+  const part = useSignal<number | null>(null);
+  const save = async (): Promise<void> => {
+    if (part.value !== null) return;
+    part.value = 0;
+    await attempt(store, () => download(store, "everything", null, undefined, { onProgress: (done) => (part.value = done) }));
+    part.value = null;
+  };
+  return (
+    <Button icon="download" testid="download-all" disabled={part.value !== null || store.link.value === "dead"} onClick={() => void save()}>
+      {part.value === null ? t("temporary.save") : t("temporary.saving", { percent: Math.round(100 * part.value) })}
+    </Button>
   );
 }

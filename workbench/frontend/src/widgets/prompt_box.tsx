@@ -20,6 +20,7 @@ export const LIMIT = 10_000;
 const COUNTED_FROM = 9_000;
 const AGAIN_MS = 300; // the same prompt twice within this is one press too many
 const ESTIMATE_AFTER_MS = 250;
+const FEW = 10; // images of today: from here on their number is told
 
 export function PromptBox({ store }: WidgetProps<Store>) {
   return (
@@ -282,10 +283,14 @@ function EstimateLine({ store }: { store: Store }) {
     if (estimate.seconds !== null) parts.push(t("prompt.about", { time: roughly(estimate.seconds) }));
   }
   const left = estimate?.balance_micro ?? null;
+  const today = estimate?.images_left ?? null;
   const short = estimate !== null && left !== null && left < estimate.cost_micro;
   return (
     <span class="wbx-estimate" data-testid="estimate" data-short={short ? "" : undefined} {...(problem ? tip(problem) : {})}>
       {parts.map((part, at) => <span key={at} class={at === 0 ? "wbx-estimate-count" : undefined}>{part}</span>)}
+      {today !== null && today < FEW ? (
+        <span data-testid="images-left">{t("prompt.left_today", { count: today })}</span>
+      ) : null}
       {short ? (
         <span class="wbx-estimate-short" title={t("prompt.too_little")}>
           <Icon name="warning" size={13} />
@@ -305,6 +310,8 @@ function useEstimate(store: Store, config: Config): { estimate: Estimate | null;
   const priced = store.models.value;
   const balance = [...store.balances.value.values()].map((row) => row.amount_micro).join();
   const live = store.link.value === "live";
+  // Each request leaves a visitor fewer images for today.
+  const asked = store.hello.value?.limits ? store.feed.active.value.length : 0;
   useEffect(() => {
     if (!live || model === "") return undefined;
     const abort = new AbortController();
@@ -326,7 +333,7 @@ function useEstimate(store: Store, config: Config): { estimate: Estimate | null;
       clearTimeout(timer);
       abort.abort();
     };
-  }, [live, model, n, width, height, JSON.stringify(params), priced, balance]);
+  }, [live, model, n, width, height, JSON.stringify(params), priced, balance, asked]);
   return { estimate: estimate.value, problem: problem.value };
 }
 

@@ -11,7 +11,7 @@ import type { WidgetProps } from "../model";
 import type { Store } from "../store";
 import { t } from "../texts";
 import { IconButton } from "../ui/button";
-import { Banners, Failed } from "./banners";
+import { Banners, Ended, Failed } from "./banners";
 import { ConfigForm, hasControls } from "./config_panel";
 import { Header } from "./header";
 import { type Layout, layoutFor, LIMITS, type Side, widthOf } from "./panels";
@@ -19,6 +19,7 @@ import { PromptForm, PromptSkeleton } from "./prompt_box";
 import { Shortcuts } from "./shortcuts";
 import { Splitter } from "./splitter";
 import { TopicsPanel } from "./topics_sidebar";
+import { inVoila } from "../visitor";
 
 const FIRST_GUESS = 1240; // until it is measured, which is before anything is painted
 
@@ -32,6 +33,7 @@ export function Workbench({ store, traits }: WidgetProps<Store>) {
     measured.value = width;
     return stop;
   }, []);
+  const page = traits.height.value === 0 && inVoila(); // the whole window is its own
   const total = measured.value?.value ?? FIRST_GUESS;
   const has = { config: hasControls(traits), topics: true };
   const layout = layoutFor(total, store.desk.panels.value, has);
@@ -62,9 +64,9 @@ export function Workbench({ store, traits }: WidgetProps<Store>) {
   return (
     <div
       ref={frame}
-      class="wbx-frame wbx-workbench"
+      class={page ? "wbx-frame wbx-workbench wbx-page" : "wbx-frame wbx-workbench"}
       data-layout={layout.docked.topics ? "wide" : layout.docked.config || (!has.config && total >= 600) ? "middle" : "narrow"}
-      style={{ height: `${traits.height.value > 0 ? traits.height.value : 720}px` }}
+      style={page ? undefined : { height: `${traits.height.value > 0 ? traits.height.value : 720}px` }}
       onKeyDown={(event) => {
         if (event.key !== "?" || event.ctrlKey || event.metaKey || isTyping(event.target)) return;
         if ((event.target as Element).closest("dialog")) return;
@@ -98,6 +100,7 @@ export function Workbench({ store, traits }: WidgetProps<Store>) {
         <TopicsPanel store={store} simple={traits.simple.value} onOpen={closeDrawer} fold={<Collapse {...part} side="topics" />} />
       </Part>
       {out === null ? null : <div class="wbx-scrim" aria-hidden="true" onClick={closeDrawer} />}
+      <Ended store={store} />
       {help.value ? <Shortcuts onClose={() => (help.value = false)} /> : null}
       {viewer}
     </div>
