@@ -70,7 +70,7 @@ requirements: $(STAMP) ## make tests/requirements.md anew from the marks of the 
 	$(BIN)/python -m pytest --collect-only -q --requirements-table tests/requirements.md tests >/dev/null
 	@sed -n 4p tests/requirements.md
 
-lock: ## make requirements.lock (and -node.lock) anew; ARGS=--upgrade for the newest versions
+lock: ## make the lock files anew (the tests', node's, Binder's); ARGS=--upgrade for the newest
 	$(PYTHON) -m venv build/lock
 	build/lock/bin/pip install --quiet uv
 	build/lock/bin/uv pip compile pyproject.toml --quiet $(ARGS) \
@@ -82,6 +82,11 @@ lock: ## make requirements.lock (and -node.lock) anew; ARGS=--upgrade for the ne
 	  --universal --python-version 3.11 --generate-hashes \
 	  --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
 	  --output-file requirements-node.lock
+	build/lock/bin/uv pip compile pyproject.toml --group binder --quiet \
+	  --python-version 3.11.14 --python-platform linux --generate-hashes \
+	  --constraint requirements.lock \
+	  --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
+	  --output-file binder/requirements.txt
 
 clean: ## remove builds and caches (the environment stays: rm -r .venv)
 	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis htmlcov .coverage .coverage.*

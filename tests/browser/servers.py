@@ -46,6 +46,8 @@ class JupyterServer:
         starts the server, but for the port; by default our own command of this environment
     environment
         variables to set in addition
+    base_url
+        what comes before all its addresses, as behind a hub; the command has to say it as well
     """
 
     def __init__(
@@ -56,12 +58,14 @@ class JupyterServer:
         command: Sequence[str | Path] | None = None,
         extra: Sequence[str] = _EXPOSED,
         environment: Mapping[str, str] | None = None,
+        base_url: str = "/",
     ) -> None:
         ours = (Path(sys.executable).with_name("jupyter-workbench"), "lab", "--no-browser")
         self.folder = folder
         self.home = home
         self.port = free_port()
         self.log = home.with_suffix(".log")
+        self.base_url = base_url
         self._command = [*map(str, command or ours), "--port", str(self.port)]
         self._extra = ["--", *extra] if extra else []
         self._environment = {
@@ -124,7 +128,7 @@ class JupyterServer:
 
     def url(self, path: str, *, port: int | None = None, query: str = "") -> str:
         """The address of a page, with the token; `port` is that of a proxy before the server."""
-        return f"http://127.0.0.1:{port or self.port}/{path}?token={TOKEN}{query}"
+        return f"http://127.0.0.1:{port or self.port}{self.base_url}{path}?token={TOKEN}{query}"
 
     def get(self, path: str) -> Any:
         return self._ask("GET", path)
@@ -154,7 +158,7 @@ class JupyterServer:
 
     def _ask(self, method: str, path: str) -> Any:
         request = urllib.request.Request(
-            f"http://127.0.0.1:{self.port}/{path}",
+            f"http://127.0.0.1:{self.port}{self.base_url}{path}",
             method=method,
             headers={"Authorization": f"token {TOKEN}"},
         )

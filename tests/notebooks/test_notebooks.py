@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,16 @@ from nbclient import NotebookClient
 from nbclient.util import run_sync
 
 import workbench as wb
+from workbench.jupyter.cli import build_parser
+from workbench.workspace.settings import Settings, load_settings
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 PICTURE = "data:image/webp;base64,"
 # A cell that waits for a restart: it runs in the next kernel.
 RESTART_BEFORE = "after-restart"
+# A cell for the author of the app, which is not on its page.
+NOT_ON_THE_PAGE = "remove-cell"
+WIDGET = "application/vnd.jupyter.widget-view+json"
 
 pytestmark = pytest.mark.timeout(170)
 
@@ -83,7 +89,8 @@ def test_a_notebook_runs_unattended_under_papermill(notebook: Path, tmp_path: Pa
         cwd=os.getcwd(),  # noqa: PTH109  (a string for papermill)
     )
     assert errors(done) == []
-    assert sum(pictures(cell) for cell in done.cells) >= 4
+    # Pictures of the app are made by people.
+    assert sum(pictures(cell) for cell in done.cells) >= (0 if notebook.stem == "app" else 4)
     assert (tmp_path / "done.ipynb").stat().st_size < 3_000_000
     with wb.open(run_jobs=False) as ws:
         check_workspace(ws)
@@ -153,6 +160,44 @@ def test_the_quick_start_shows_the_pictures_of_later_cells_in_its_first_output()
     with wb.open(run_jobs=False) as ws:
         (image, *_) = ws.generations(search="red fox", order="oldest").items
         assert image.rating == 5
+
+
+@pytest.mark.req("LAY-1", "LAY-11")
+def test_the_page_of_the_app_is_one_widget_and_what_people_make_there_is_theirs() -> None:
+    nb = nbformat.read(NOTEBOOKS[0].with_name("app.ipynb"), as_version=4)
+    shown = [cell for cell in nb.cells if NOT_ON_THE_PAGE not in cell.metadata.get("tags", ())]
+    assert [cell.cell_type for cell in shown] == ["code", "code"]
+    # What a click does, with the settings that people find in the panel.
+    click = nbformat.v4.new_code_cell("batch = _.generate('a red fox in the snow')\nawait batch")
+    nb.cells.append(click)
+    NotebookClient(nb, timeout=100, kernel_name="python3").execute()
+    assert errors(nb) == []
+    assert shown[0].outputs == []
+    assert WIDGET in shown[1].outputs[0].data
+    assert pictures(shown[1]) == 4  # a sheet for whoever opens the saved file, below the widget
+    with wb.open(run_jobs=False) as ws:
+        check_workspace(ws)
+        images = ws.generations(search="red fox").items
+        assert len(images) == pictures(click) == 4
+        assert {image.status for image in images} == {"completed"}
+
+
+def test_each_notebook_says_how_to_go_on(notebook: Path) -> None:
+    nb = nbformat.read(notebook, as_version=4)
+    text = "\n".join(cell.source for cell in nb.cells if cell.cell_type == "markdown")
+    linked = {name for name in re.findall(r"\]\(([^)]+)\)", text) if "://" not in name}
+    assert linked
+    assert linked <= {path.name for path in NOTEBOOKS} - {notebook.name}
+
+
+def test_what_the_notebooks_say_to_type_elsewhere_is_right(notebook: Path, tmp_path: Path) -> None:
+    nb = nbformat.read(notebook, as_version=4)
+    text = "\n".join(cell.source for cell in nb.cells if cell.cell_type == "markdown")
+    for line in re.findall(r"^jupyter workbench [^#\n]*", text, re.MULTILINE):
+        assert build_parser().parse_args(line.split()[2:]).run
+    for block in re.findall(r"```toml\n(.*?)```", text, re.DOTALL):
+        (tmp_path / "config.toml").write_text(block)
+        assert load_settings(tmp_path) == Settings()  # it shows the defaults
 
 
 def test_committed_notebooks_have_no_outputs(notebook: Path) -> None:

@@ -6,6 +6,7 @@ import ast
 import inspect
 import re
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -50,10 +51,29 @@ def test_the_readme_lists_the_commands_that_there_are() -> None:
         if action.dest == "command" and action.choices is not None
     )
     assert listed == set(commands)
+    for line in re.findall(r"^jupyter workbench .*", README, re.MULTILINE):
+        options = commands[line.split()[2]]._option_string_actions
+        assert set(re.findall(r"--[a-z-]+", line)) <= set(options), line
+
+
+def test_the_readme_names_targets_of_the_makefile() -> None:
+    makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    named = set(re.findall(r"(?:^|`)make ([a-z-]+)", README, re.MULTILINE))
+    assert {"lab", "app", "test"} <= named <= targets
+
+
+@pytest.mark.req("APP-3")
+def test_binders_links_open_the_app_first_and_jupyterlab_second() -> None:
+    app, lab = re.findall(
+        r"https://mybinder\.org/v2/gh/OWNER/REPOSITORY/HEAD\?urlpath=(\S+)\)", README
+    )
+    assert unquote(app) == "voila/render/notebooks/app.ipynb"
+    assert unquote(lab) == "lab/tree/notebooks/00_quickstart.ipynb"
 
 
 def test_every_file_that_the_readme_names_is_there() -> None:
     # tests/requirements.md is made by `make requirements`, and lies in the repository like these.
     for target in re.findall(r"\]\(([^)#]+)\)", README):
-        assert (REPOSITORY / target).exists(), target
+        assert target.startswith("https://") or (REPOSITORY / target).exists(), target
     assert (REPOSITORY / "notebooks/images/sketch.webp").stat().st_size <= 300_000

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import venv
+from collections.abc import Mapping
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
@@ -19,13 +20,19 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 
-def run(*command: str | Path, cwd: Path, path: str | None = None) -> str:
+def run(
+    *command: str | Path,
+    cwd: Path,
+    path: str | None = None,
+    settings: Mapping[str, str] | None = None,
+) -> str:
     """Run a program without our environment's settings; returns what it printed."""
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "PYTHON"))
     }
     if path is not None:
         environment["PATH"] = path
+    environment |= settings or {}
     done = subprocess.run(
         [str(part) for part in command],
         check=False,
@@ -47,7 +54,7 @@ def clean_install(wheel: Path, home: Path) -> Path:
     run(*pip, "install", "--quiet", "--no-deps", "--no-index", wheel, cwd=home)
     (info,) = home.glob("lib/python*/site-packages/image_workbench-*.dist-info")
     for found in closure(Distribution.at(info)):
-        _link(found, home)
+        link(found, home)
     return python
 
 
@@ -75,7 +82,8 @@ def closure(root: Distribution) -> list[Distribution]:
     return list(found.values())
 
 
-def _link(found: Distribution, home: Path) -> None:
+def link(found: Distribution, home: Path) -> None:
+    """Put the files of a distribution that is installed here into the environment `home`."""
     here = Path(sys.prefix).resolve()
     for file in found.files or ():
         source = Path(str(file.locate())).resolve()
