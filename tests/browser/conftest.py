@@ -18,6 +18,7 @@ from tests.browser.ensure_browser import NoBrowserError, find_browser
 from tests.browser.fault_proxy import FaultProxy
 from tests.browser.lab_world import ARTIFACTS, ConsoleLog, LabPage
 from tests.browser.servers import JupyterServer
+from tests.browser.voila_world import AppServer, VoilaPage
 
 HERE = Path(__file__).parent
 LIMIT_S = 180  # a page takes seconds to load, a kernel to start, and the cores are shared
@@ -25,6 +26,8 @@ DESKTOP = {"width": 1280, "height": 900}
 _passed = pytest.StashKey[bool]()
 
 MakeLab = Callable[..., LabPage]
+MakeApp = Callable[..., AppServer]
+MakeVisitor = Callable[..., VoilaPage]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -107,7 +110,7 @@ def make_lab(
     assert not surprises, "the page complained:\n" + "\n".join(surprises)
 
 
-def _keep_picture(lab: LabPage, name: str) -> None:
+def _keep_picture(lab: LabPage | VoilaPage, name: str) -> None:
     ARTIFACTS.mkdir(parents=True, exist_ok=True)
     try:
         lab.page.screenshot(path=ARTIFACTS / f"{name}.png", timeout=10_000)
@@ -135,3 +138,68 @@ def own_jupyter(tmp_path: Path) -> Iterator[JupyterServer]:
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
+    """`jupyter workbench app` for all tests; each visitor has pictures of his own."""
+    server = AppServer(tmp_path_factory.mktemp("app")).start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def make_app(tmp_path: Path) -> Iterator[MakeApp]:
+    """Starts apps for one test: `make_app(options=["--preheat", "2"], environment={…})`."""
+    made: list[AppServer] = []
+
+    def make(**options: Any) -> AppServer:
+        server = AppServer(tmp_path / f"app{len(made)}", **options)
+        made.append(server)
+        return server.start()
+
+    yield make
+    for server in made:
+        server.stop()
+
+
+@pytest.fixture
+def make_visitor(request: pytest.FixtureRequest, browser: Browser) -> Iterator[MakeVisitor]:
+    """Makes visitors, each with a browser profile of his own: `make_visitor(app=…, viewport=…)`.
+
+    Without `app` they come to the shared one. Their pages are left at the end, so that no kernel
+    stays, and the test fails if one of them complained about anything in its console.
+    """
+    name = re.sub(r"[^a-zA-Z0-9]+", "-", request.node.name)[:80].strip("-")
+    made: list[VoilaPage] = []
+
+    def make(
+        *,
+        app: AppServer | None = None,
+        viewport: dict[str, int] | None = None,
+        **context_options: Any,
+    ) -> VoilaPage:
+        server: AppServer = app or request.getfixturevalue("app")
+        context = browser.new_context(viewport=viewport or DESKTOP, **context_options)
+        page = context.new_page()
+        page.set_default_timeout(30_000)
+        visitor = VoilaPage(page, server)
+        made.append(visitor)
+        return visitor
+
+    yield make
+    surprises = []
+    for number, visitor in enumerate(made):
+        if not request.node.stash.get(_passed, False):
+            _keep_picture(visitor, f"failed-{name}-{number}")
+        surprises += visitor.console.surprises()
+        for page in visitor.context.pages:
+            page.goto("about:blank")
+        visitor.context.close()
+    assert not surprises, "the page complained:\n" + "\n".join(surprises)
+
+
+@pytest.fixture
+def voila(make_visitor: MakeVisitor) -> VoilaPage:
+    """A visitor's page of 1280 × 900 on the shared app; not opened yet."""
+    return make_visitor()

@@ -40,7 +40,7 @@ def run(*arguments: str, timeout: float = 40) -> subprocess.CompletedProcess[str
 
 
 @pytest.mark.req("APP-2")
-@pytest.mark.parametrize("command", ["lab", "worker", "doctor", "backup", "providers"])
+@pytest.mark.parametrize("command", ["lab", "app", "worker", "doctor", "backup", "providers"])
 def test_each_command_has_a_help_with_an_example(
     command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -53,9 +53,9 @@ def test_each_command_has_a_help_with_an_example(
 def test_only_commands_that_work_are_offered(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["--help"]) == 0
     text = capsys.readouterr().out
-    for command in ("lab", "worker", "doctor", "backup", "providers"):
+    for command in ("lab", "app", "worker", "doctor", "backup", "providers"):
         assert re.search(rf"^ {{4}}{command}\b", text, re.MULTILINE)
-    for later in ("app", "export", "import"):
+    for later in ("export", "import"):
         assert not re.search(rf"^ {{4}}{later}\b", text, re.MULTILINE)
         assert cli.main([later]) == 2
     assert cli.main([]) == 2

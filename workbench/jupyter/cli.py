@@ -13,11 +13,12 @@ from typing import Any, NoReturn
 
 from workbench._version import __version__
 from workbench.errors import ConfigurationError, InvalidRequest, NotFound, WorkbenchError
-from workbench.jupyter import care, lab, worker
+from workbench.jupyter import app, care, lab, worker
 
 _EPILOG = """\
 examples:
   jupyter workbench lab              a notebook that makes pictures at once
+  jupyter workbench app              the same as a page, for people who do not code
   jupyter workbench worker --once    finish what is queued, then end
   jupyter workbench doctor           check a workspace
 
@@ -50,6 +51,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"image-workbench {__version__}")
     commands: Any = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     lab.add_parser(commands)
+    app.add_parser(commands)
     worker.add_parser(commands)
     care.add_parsers(commands)
     return parser
@@ -77,8 +79,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = build_parser()
     try:
         arguments = parser.parse_args(words[:cut])
-        if words[cut + 1 :] and arguments.command != "lab":
-            raise _AskedWrongly("Only lab takes arguments after --.")  # noqa: TRY301
+        if words[cut + 1 :] and arguments.command not in ("lab", "app"):
+            raise _AskedWrongly("Only lab and app take arguments after --.")  # noqa: TRY301
         arguments.server_arguments = words[cut + 1 :]
         if arguments.command is None:
             parser.print_help()

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from workbench.jupyter.supervise import when_input_ends
+from workbench.workspace.location import resolve_user
 from workbench.workspace.workspace import open_workspace
 
 if TYPE_CHECKING:
@@ -39,13 +41,22 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--workspace", metavar="PATH", help="folder of the workspace (default: as in a notebook)"
     )
     parser.add_argument("--once", action="store_true", help="end when the queue is empty")
+    parser.add_argument(
+        "--attached",
+        action="store_true",
+        help="also end when standard input ends: with the program that started it",
+    )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Work until the queue is empty (``--once``) or a signal comes."""
     with stop_on_signals() as stop:
-        workspace = open_workspace(arguments.workspace, run_jobs=True)
+        if arguments.attached:
+            when_input_ends(stop.set)
+        # It serves everybody, whoever pages say that they are (WORKBENCH_IDENTITY).
+        user = resolve_user(None)
+        workspace = open_workspace(arguments.workspace, user=user, run_jobs=True)
         try:
             _say(f"Working in {workspace.path}" + ("" if arguments.once else " (Ctrl-C stops)"))
             work(workspace, stop, once=arguments.once)
