@@ -29,6 +29,7 @@ FIGURES = {
     "PF-11": ("pf11_import", "browser.pf11_usable"),
     "PF-12": ("browser.pf12_bytes",),
     "PF-13": ("browser.pf13_memory",),
+    "PF-14": ("browser.pf14_voila",),
     "PF-15": ("pf15_sketch",),
 }
 RESULTS = Path(__file__).parent / "results"
@@ -71,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description="Measure; print medians and ratios; write a JSON line per figure.",
-        epilog=f"Figures: {', '.join(FIGURES)}. 1 to 4 and 11 to 13 need a Chromium.",
+        epilog=f"Figures: {', '.join(FIGURES)}. 1 to 4 and 11 to 14 need a Chromium.",
     )
     parser.add_argument("ids", nargs="*", metavar="ID", help="PF-8 or 8; all without")
     parser.add_argument(
