@@ -229,7 +229,7 @@ def test_axe_finds_nothing_in_any_state(make_lab: MakeLab, theme: Literal["light
     set_width(root, 420)
     button = root.get_by_test_id("open-topics")
     expect(button).to_be_visible()
-    checks.look("narrow", root, shows="two of these fail")
+    checks.look("narrow", root, shows="an owl, still being painted")
     button.click()
     expect(root.locator(".wbx-drawer[data-out]")).to_be_visible()
     checks.look("the topics' drawer", root, shows="Elsewhere")

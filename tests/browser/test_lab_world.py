@@ -37,7 +37,7 @@ def test_the_theme_can_be_switched(lab: LabPage) -> None:
 
 def test_a_cut_connection_comes_back(make_lab: MakeLab, proxy: FaultProxy) -> None:
     lab = make_lab(port=proxy.port)
-    lab.console.allow("WebSocket|ERR_")
+    lab.console.allow("WebSocket|ERR_|Failed to fetch")
     notebook = lab.write_and_open(["print('here')"])
     with proxy.down():
         eventually(notebook.connection, lambda status: status != "connected")
