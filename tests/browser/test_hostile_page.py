@@ -16,6 +16,8 @@ from playwright.sync_api import expect
 from tests.browser.conftest import MakeLab
 from tests.browser.lab_world import LabPage, OpenNotebook, eventually
 
+pytestmark = pytest.mark.faults
+
 WORLD = """
 import hashlib, json
 import workbench as wb

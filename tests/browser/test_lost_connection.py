@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from tests.browser.lab_world import OpenNotebook
     from tests.browser.servers import JupyterServer
 
+pytestmark = pytest.mark.faults
+
 # Made by a thread of the kernel, while the page cannot hear it.
 LATER = """
 import threading, time
