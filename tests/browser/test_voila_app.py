@@ -192,7 +192,7 @@ def test_leaving_frees_the_kernel_however_a_page_is_left(
     app.expect_kernels(1)
     hasty.page.goto("about:blank")
     app.expect_kernels(0)
-    assert "Traceback" not in app.said()
+    assert "Uncaught exception" not in app.said()
 
 
 def test_a_kernel_that_keeps_sending_to_a_page_that_is_gone_ends(
@@ -326,3 +326,16 @@ def test_words_beside_the_widget_have_a_readable_measure(
     assert 400 < box["width"] < 1100
     assert box["x"] > 20
     visitor.shoot("voila-words")
+
+
+def test_a_page_whose_kernel_died_too_early_says_so_once(
+    make_app: MakeApp, make_visitor: MakeVisitor, tmp_path: Path
+) -> None:
+    notebook = _write(tmp_path / "fatal.ipynb", "import os; os._exit(3)", "wb.Workbench()")
+    visitor = make_visitor(app=make_app(options=["--notebook", notebook]))
+    visitor.console.allow("404|WebSocket|ERR_|Kernel|kernel|Not Found")
+    visitor.open(ready=False)
+    alert = visitor.page.get_by_role("alert").filter(visible=True)
+    expect(alert).to_have_count(1, timeout=60_000)
+    expect(alert).to_contain_text("This page cannot be shown just now.")
+    visitor.shoot("voila-failed")

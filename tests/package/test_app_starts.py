@@ -265,7 +265,7 @@ def test_only_the_page_itself_ends_its_kernel(make: Any) -> None:
 
 
 def test_a_kernel_whose_page_never_came_ends(make: Any) -> None:
-    app = make("--", "--PageKernels.never_seen_s=1", "--MappingKernelManager.cull_interval=1")
+    app = make("--", "--PageKernels.never_seen_s=4", "--MappingKernelManager.cull_interval=1")
     ask(app, "/")
     app.expect_kernels(1)
     app.expect_kernels(0)
@@ -282,20 +282,23 @@ def test_too_many_visitors_are_told_to_come_back(make: Any) -> None:
 
 
 @pytest.mark.req("APP-2")
+@pytest.mark.parametrize(
+    ("cell", "why"),
+    [(f"raise RuntimeError('{CANARY}')", CANARY), ("import os; os._exit(3)", "DeadKernelError")],
+)
 def test_a_page_that_fails_says_so_in_words_and_shows_nothing_of_why(
-    make: Any, tmp_path: Path
+    make: Any, tmp_path: Path, cell: str, why: str
 ) -> None:
-    served = notebook(tmp_path / "mine.ipynb", f"raise RuntimeError('{CANARY}')", "'never'")
+    served = notebook(tmp_path / "mine.ipynb", "'before'", cell, "'never'")
     app = make("--notebook", served)
     status, page = ask(app, "/")
     assert status == 200
     assert "This page cannot be shown just now." in page
     assert CANARY not in page
     assert "show_tracebacks" not in page
-    assert CANARY in app.said(), "whoever runs it must see why"
+    assert why in app.said(), "whoever runs it must see why"
 
 
-@pytest.mark.req("APP-2")
 def test_what_visitors_cannot_mend_is_told_in_the_log(make: Any) -> None:
     app = make()
     (app.workspace / "config.toml").write_text("[visitors]\nimages_per_day = 'many'")

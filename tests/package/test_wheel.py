@@ -37,7 +37,7 @@ def shipped(suffix: str) -> set[str]:
 def test_every_module_sql_file_and_the_type_marker_are_in_the_wheel(wheel: Path) -> None:
     names = names_in_wheel(wheel)
     assert "workbench/py.typed" in names
-    for suffix in (".py", ".sql"):
+    for suffix in (".py", ".sql", ".j2", ".html"):
         assert shipped(suffix) <= names, f"{suffix} files are missing"
 
 

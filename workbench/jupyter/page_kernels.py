@@ -2,11 +2,47 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import time
+from collections.abc import AsyncIterator
 from typing import Any
 
 from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
 from traitlets import Float, Int
+
+
+class Door:
+    """Lets `width` pages be made at a time.
+
+    A kernel takes a second of a core until its page is there: more at a time than there are cores
+    would all be late, and what is shown already would stutter. A page that takes long, because its
+    notebook does or because its kernel cannot start, keeps nobody waiting for longer than
+    `longest_s`.
+    """
+
+    def __init__(self, width: int, longest_s: float = 10.0) -> None:
+        self._free = asyncio.Semaphore(width)
+        self._longest_s = longest_s
+
+    @contextlib.asynccontextmanager
+    async def passed(self) -> AsyncIterator[None]:
+        """Wait for one's turn, and have it for as long as the block runs."""
+        await self._free.acquire()
+        through = False
+
+        def go_on() -> None:
+            nonlocal through
+            if not through:
+                through = True
+                self._free.release()
+
+        timer = asyncio.get_running_loop().call_later(self._longest_s, go_on)
+        try:
+            yield
+        finally:
+            timer.cancel()
+            go_on()
 
 
 class PageKernels(AsyncMappingKernelManager):

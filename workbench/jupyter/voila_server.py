@@ -30,7 +30,7 @@ from voila.shutdown_kernel_handler import VoilaShutdownKernelHandler
 from voila.static_file_handler import AllowListFileHandler, TemplateStaticFileHandler
 from voila.tornado.handler import TornadoVoilaHandler
 
-from workbench.jupyter.page_kernels import PageKernels
+from workbench.jupyter.page_kernels import Door, PageKernels
 from workbench.jupyter.supervise import when_input_ends
 
 _TEMPLATE = Path(__file__).resolve().parent / "voila" / "templates" / "workbench"
@@ -41,9 +41,11 @@ _CONNECTION = "workbench.jupyter.websocket.PromptWebsocketConnection"
 _APPS = ("voila", "nbconvert")
 _BASE_TEMPLATE = "lab"
 _KERNEL_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_TOKEN = re.compile(r"(?<=[?&]token=)[^&\s\"']+")
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 # The name of a socket file may have about 100 characters, of which Voilà and Jupyter take 66.
 _LONGEST_TEMPORARY = 34
+_PAGE_WITHIN_S = 300.0
 
 # What nothing may open again: no file of Voilà (none is read), no argument, no address.
 _CLOSED: dict[str, dict[str, object]] = {
@@ -56,12 +58,6 @@ _CLOSED: dict[str, dict[str, object]] = {
         "strip_sources": True,
         "progressive_rendering": False,  # excludes kernels that are ready before a visitor comes
         "multi_kernel_manager_class": f"{PageKernels.__module__}.PageKernels",
-        # Every other extension of JupyterLab that is installed would be loaded into the page.
-        "extension_allowlist": [
-            "@jupyter-widgets/jupyterlab-manager",
-            "@voila-dashboards/widgets-manager8",
-            "anywidget",
-        ],
     },
     "MappingKernelManager": {"cull_connected": False},
 }
@@ -70,6 +66,15 @@ _DEFAULTS: dict[str, dict[str, object]] = {
     "Voila": {
         "log_level": "WARN",
         "kernel_websocket_connection_class": _CONNECTION,
+    },
+    "VoilaConfiguration": {
+        # Every other extension of JupyterLab that is installed would be loaded into the page. A
+        # notebook with widgets of others needs theirs as well.
+        "extension_allowlist": [
+            "@jupyter-widgets/jupyterlab-manager",
+            "@voila-dashboards/widgets-manager8",
+            "anywidget",
+        ],
     },
     "MappingKernelManager": {"cull_idle_timeout": 600, "cull_interval": 15},
     # A page whose kernel died says so and offers a reload: a new kernel under the old number would
@@ -87,17 +92,24 @@ def _transport() -> dict[str, dict[str, object]]:
 
 
 class Discreet(LevelFormatter):
-    """Writes no kernel's number: whoever knows it may talk to that kernel, or end it."""
+    """Writes no token, and no kernel's number: whoever knows it may talk to that kernel, or end it.
+
+    Examples
+    --------
+    >>> line = "404 GET /api/kernels/0d1b1b1b-0000-4000-8000-000000000000?token=abc (127.0.0.1)"
+    >>> Discreet().format(logging.makeLogRecord({"msg": line, "levelno": 30}))
+    '404 GET /api/kernels/…?token=… (127.0.0.1)'
+    """
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line with an ellipsis in the place of each such number."""
+        """Return the line with an ellipsis in the place of each of them."""
         error = record.exc_info[1] if record.exc_info else None
         if isinstance(error, CellExecutionError):
             # Voilà writes the whole cell and its traceback twice, in colours, and its own stack.
             text = f"A cell of the notebook failed:\n{_COLOURS.sub('', error.traceback)}"
             told = {"msg": text, "args": (), "exc_info": None, "exc_text": None}
             record = logging.makeLogRecord({**vars(record), **told})
-        return _KERNEL_ID.sub("…", super().format(record))
+        return _TOKEN.sub("…", _KERNEL_ID.sub("…", super().format(record)))
 
 
 def _worth_saying(record: logging.LogRecord) -> bool:
@@ -160,15 +172,12 @@ class ClosedVoila(Voila):  # type: ignore[misc]  # voila ships no types
 
     def init_settings(self) -> dict[str, Any]:
         """Return Voilà's settings, and the door through which its pages go."""
-        # A kernel takes a second of a core until its page is made: more than fit at a time would
-        # all be late, those that are shown already included.
-        door = asyncio.Semaphore(max(2, os.cpu_count() or 2))
         settings = super().init_settings()
         # The pages that say what went wrong, also for what Jupyter Server answers.
         words = settings["jinja2_env"]
         words.loader.searchpath.insert(0, str(_TEMPLATE))
         words.globals["theme"] = self.voila_configuration.theme
-        return {**settings, "workbench_door": door}
+        return {**settings, "workbench_door": Door(max(2, os.cpu_count() or 2))}
 
     def start(self) -> None:
         """Serve until a signal comes or the supervisor is gone."""
@@ -190,12 +199,16 @@ class Page(TornadoVoilaHandler):  # type: ignore[misc]  # voila ships no types
         """Start a kernel and send what its cells show."""
         if path:
             raise web.HTTPError(404)
-        async with self.settings["workbench_door"]:
+        async with self.settings["workbench_door"].passed():
             if self.request.connection.stream.closed():
                 return  # whoever asked did not want to wait
             if self.kernel_manager.is_full:
                 raise web.HTTPError(503)
-            await super().get()
+            try:
+                await asyncio.wait_for(super().get(), _PAGE_WITHIN_S)
+            except TimeoutError:
+                # Of a kernel that cannot start Voilà says nothing, and waits for ever.
+                self.log.warning("A page was not made within %d s.", _PAGE_WITHIN_S)
 
 
 class TemplateFile(TemplateStaticFileHandler):  # type: ignore[misc]  # voila ships no types
