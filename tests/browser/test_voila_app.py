@@ -195,6 +195,7 @@ def test_leaving_frees_the_kernel_however_a_page_is_left(
     assert "Uncaught exception" not in app.said()
 
 
+@pytest.mark.faults
 def test_a_kernel_that_keeps_sending_to_a_page_that_is_gone_ends(
     make_app: MakeApp, make_visitor: MakeVisitor, tmp_path: Path
 ) -> None:
@@ -211,6 +212,7 @@ def test_a_kernel_that_keeps_sending_to_a_page_that_is_gone_ends(
     app.expect_kernels(0)
 
 
+@pytest.mark.faults
 @pytest.mark.req("LIVE-7")
 def test_a_visitor_whose_kernel_dies_is_told_and_finds_everything_after_a_reload(
     slow_app: AppServer, make_visitor: MakeVisitor
@@ -232,6 +234,7 @@ def test_a_visitor_whose_kernel_dies_is_told_and_finds_everything_after_a_reload
     assert _made(slow_app) == [("completed", 1)] * 2
 
 
+@pytest.mark.faults
 @pytest.mark.req("LIVE-7")
 def test_a_worker_that_is_killed_in_the_middle_is_replaced_and_the_pictures_arrive(
     slow_app: AppServer, make_visitor: MakeVisitor
@@ -328,6 +331,7 @@ def test_words_beside_the_widget_have_a_readable_measure(
     visitor.shoot("voila-words")
 
 
+@pytest.mark.faults
 def test_a_page_whose_kernel_died_too_early_says_so_once(
     make_app: MakeApp, make_visitor: MakeVisitor, tmp_path: Path
 ) -> None:

@@ -1,6 +1,8 @@
 /** The development page: the real bundle against the stub kernel.
  *
  * ?state=normal|empty|loading|error|feederror|offline|dead|restarting|diskfull|paused|active|failed|huge
+ *  and of visitors: refused|few|limited|queue|temporary|ended; &voila=1 (a page of Voilà; &height=0 for
+ *  the whole window, the default there) &controls=model,n
  * &theme=light|dark &width=420 &widget=Workbench (several: a,b) &simple=1 &height=720 &hide_below=900
  * &job=3000 (milliseconds a picture takes) &latency=20. `window.kernel` is the stub.
  */
@@ -41,7 +43,14 @@ for (const [name, value] of Object.entries({ ...(theme === "light" ? LIGHT : DAR
   document.body.style.setProperty(name, value);
 }
 
+const voila = options.get("voila") === "1";
+if (voila) {
+  document.body.dataset["voila"] = "voila";
+  document.title = "Image workbench";
+  document.getElementById("page")!.style.padding = "0";
+}
 const kernel = new StubKernel({
+  voila,
   state, painter: painted, latency: Number(options.get("latency") ?? 20),
   jobMs: Number(options.get("job") ?? 3000),
 });
@@ -51,9 +60,10 @@ Object.assign(window, { kernel });
 
 for (const name of (options.get("widget") ?? "Workbench").split(",")) {
   const model = kernel.connect({
-    _widget: name, _hash: "dev", height: Number(options.get("height") ?? 720),
+    _widget: name, _hash: "dev", height: Number(options.get("height") ?? (voila ? 0 : 720)),
     hide_below: options.get("hide_below") ? Number(options.get("hide_below")) : null,
-    simple: options.get("simple") === "1", controls: null, accent: options.get("accent") ?? "",
+    simple: (options.get("simple") ?? String(Number(voila))) === "1",
+    controls: options.get("controls")?.split(",") ?? null, accent: options.get("accent") ?? "",
   });
   Object.assign(window, { model });
   const el = document.createElement("div");
@@ -62,7 +72,7 @@ for (const name of (options.get("widget") ?? "Workbench").split(",")) {
   const view = { model, el };
   void made.initialize(view);
   void made.render(view);
-  if (state === "dead" || state === "restarting") {
+  if (state === "dead" || state === "ended" || state === "restarting") {
     setTimeout(() => {
       kernel.drop = () => true;
       if (state === "restarting") {

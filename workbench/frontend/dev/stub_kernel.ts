@@ -14,7 +14,9 @@ import { StubModel, type Message } from "./stub_model";
 
 export type StubState =
   | "normal" | "quiet" | "empty" | "loading" | "error" | "feederror" | "offline" | "dead" | "restarting"
-  | "diskfull" | "paused" | "active" | "failed" | "huge";
+  | "diskfull" | "paused" | "active" | "failed" | "huge"
+  // Of visitors: nobody knows them, few images left, none left, many before them, storage that goes.
+  | "refused" | "few" | "limited" | "queue" | "temporary" | "ended";
 
 export type Painter = (seed: number, width: number, height: number, roughness: number) => Promise<ArrayBuffer>;
 
@@ -27,6 +29,7 @@ export interface StubOptions {
   /** How long one picture takes. */
   jobMs?: number;
   scopes?: string[];
+  voila?: boolean;
 }
 
 interface Client { model: StubModel; cursor: number; inFlight: boolean; waiting: boolean }
@@ -52,6 +55,10 @@ export class StubKernel {
   deskRev = 1;
   balance = 1_250_000_000;
   paused = false;
+  /** Images of others before the first of ours; null: none of ours waits. */
+  ahead: number | null = null;
+  /** Of a visitor, today; null: nobody counts. */
+  left: number | null = null;
   seq = 100;
   next = 100_000;
   /** Fault injection: true = this message is lost. */
@@ -60,6 +67,7 @@ export class StubKernel {
   painter: Painter;
   jobMs: number;
   scopes: string[];
+  private readonly voila: boolean;
   private readonly changes = new Map<string, { seq: number; row: DeltaRow }>();
   private readonly clients = new Map<string, Client>();
   private readonly answered = new Map<string, [Message, ArrayBuffer[]]>();
@@ -72,6 +80,9 @@ export class StubKernel {
     this.latency = options.latency ?? 20;
     this.jobMs = options.jobMs ?? 3000;
     this.painter = options.painter ?? (async () => new ArrayBuffer(8));
+    this.voila = options.voila ?? false;
+    this.left = ({ few: 7, limited: 0 } as Record<string, number>)[this.state] ?? null;
+    if (this.state === "queue") this.ahead = 12;
     this.scopes = options.scopes ?? ["models", "topics", "feed", "balance", "queue"];
     this.desk = data.startDesk(this.state === "empty" ? null : data.id("T", 1));
     if (this.state !== "empty") this.fill(options.batches ?? (this.state === "huge" ? 25_000 : 40));
@@ -178,7 +189,16 @@ export class StubKernel {
 
   setPaused(paused: boolean): void {
     this.paused = paused;
-    this.note({ e: "queue", id: "queue", k: "put", rev: this.seq, d: { paused } });
+    this.tellQueue();
+  }
+
+  setAhead(ahead: number | null): void {
+    this.ahead = ahead;
+    this.tellQueue();
+  }
+
+  private tellQueue(): void {
+    this.note({ e: "queue", id: "queue", k: "put", rev: this.seq, d: { paused: this.paused, ahead: this.ahead } });
   }
 
   note(row: DeltaRow): void {
@@ -279,18 +299,23 @@ export class StubKernel {
     if (this.state === "error") {
       throw new StubError("internal", "The workspace could not be opened: the disk is read-only. Free the folder and run the cell again.");
     }
+    if (this.state === "refused") {
+      throw new StubError("not_allowed", "This page belongs to somebody else. Reload it.");
+    }
     this.clients.set(id, { model, cursor: this.seq, inFlight: false, waiting: false });
     const has = (scope: string): boolean => this.scopes.includes(scope);
     const hello: Hello = {
       version: VERSION, widget: String(model.get("_widget")), user: "you", now: Date.now(),
-      workspace: { id: "w", title: "Workspace", temporary: false }, cursor: `c${this.seq}`,
-      desk: this.desk, desk_rev: this.deskRev, identity: "local", voila: false,
+      workspace: { id: "w", title: "Workspace", temporary: this.state === "temporary" }, cursor: `c${this.seq}`,
+      desk: this.desk, desk_rev: this.deskRev, voila: this.voila,
+      identity: this.voila ? "anonymous" : "local",
+      limits: this.left === null ? null : { images_per_day: 100, images_left: this.left, unfinished: 8, queue: 200 },
     };
     if (has("models")) Object.assign(hello, { models: data.MODELS, providers: data.PROVIDERS, examples: data.EXAMPLES });
     if (has("topics")) Object.assign(hello, { topics: [...this.topics.values()], projects: [...this.projects.values()] });
     if (has("feed")) hello.feed = this.desk.topic_id && this.state !== "feederror" ? this.feed(this.desk.topic_id) : null;
     if (has("balance")) hello.balances = [{ unit: "token", amount_micro: this.balance, change_micro: 0, reason: "", transaction_id: null }];
-    if (has("queue")) hello.queue = { paused: this.paused };
+    if (has("queue")) hello.queue = { paused: this.paused, ahead: this.ahead };
     return { data: structuredClone(hello) };
   }
 

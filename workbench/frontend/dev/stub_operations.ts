@@ -30,6 +30,12 @@ function submit(kernel: StubKernel, args: Args): Reply {
   const before = submitted.get(args["client_key"] as string);
   if (before) return { data: before };
   if (kernel.state === "diskfull") throw new StubError("disk_full", "There is no disk space left. Free some space and try again; nothing was charged.");
+  if (kernel.left !== null) {
+    if (Number(args["n"] ?? 4) > kernel.left) {
+      throw new StubError("limit_reached", "You have made 100 images today, which is the limit here. It starts anew at midnight (UTC).");
+    }
+    kernel.left -= Number(args["n"] ?? 4);
+  }
   if (!String(args["prompt"]).trim()) throw new StubError("invalid_request", "Write what to paint first.", "prompt");
   const topic = topicFor(kernel, args);
   kernel.next += 1;
@@ -167,6 +173,12 @@ async function pictures(kernel: StubKernel, args: Args, preview: boolean): Promi
 async function openFile(kernel: StubKernel, args: Args): Promise<Reply> {
   kernel.next += 1;
   const handle = `f${kernel.next}`;
+  if (args["kind"] === "everything") {
+    const size = 24_000_000;
+    await new Promise((resolve) => setTimeout(resolve, kernel.jobMs / 2)); // it is packed
+    files.set(handle, new ArrayBuffer(size));
+    return { data: { handle, name: "pictures-2026-11-21.zip", mime: "application/zip", size } };
+  }
   if (args["kind"] === "zip") {
     const batch = found(kernel.batch(args["id"] as string));
     files.set(handle, new ArrayBuffer(2_600_000));
@@ -270,7 +282,7 @@ const HANDLERS: Record<string, Handler> = {
   previews: (kernel, args) => pictures(kernel, args, true),
   estimate: (kernel, args) => {
     const model = data.MODELS.find((m) => m.id === args["model"]) ?? data.MODELS[0]!;
-    return { data: { cost_micro: model.price_micro * Number(args["n"] ?? 4), unit: "token", seconds: 1.6 * Number(args["n"] ?? 4), balance_micro: kernel.balance } };
+    return { data: { cost_micro: model.price_micro * Number(args["n"] ?? 4), unit: "token", seconds: 1.6 * Number(args["n"] ?? 4), balance_micro: kernel.balance, images_left: kernel.left } };
   },
   deletion: (kernel, args) => ({ data: { images: kernel.topics.get(args["topic_id"] as string)?.images ?? 0, active: 1 } }),
   python: () => ({ data: { text: 'wb.generate("a small boat under a paper moon", model="sketch", n=4, size=(512, 512))' } }),
@@ -343,7 +355,7 @@ function dress(kernel: StubKernel): void {
     for (const [i, text] of texts.entries()) failed(kernel.latestOf(order[0]!)[i], i === 2 ? "unknown_outcome" : "provider", text, i === 2);
     for (const row of kernel.latestOf(order[3]!)) failed(row, "provider", "Lantern refused the prompt.");
   }
-  const count = { normal: 1, active: 4, paused: 2 }[kernel.state as string] ?? 0;
+  const count = { normal: 1, active: 4, paused: 2, queue: 2 }[kernel.state as string] ?? 0;
   for (let i = count; i > 0; i--) {
     const { batch } = submit(kernel, { topic_id: data.id("T", 1), prompt: data.PROMPTS[i - 1], n: 4, client_key: `seed-${kernel.state}-${i}-${Math.random()}` }).data as { batch: BatchRow };
     if (i !== 1 || kernel.paused) continue;

@@ -3,6 +3,8 @@
 import type { ReadonlySignal } from "@preact/signals";
 import { signal } from "@preact/signals";
 
+import { inVoila } from "./visitor";
+
 export interface Kernel {
   readonly status?: string;
   readonly connectionStatus?: string;
@@ -48,6 +50,11 @@ export interface Traits {
 /** What its author lets people use. */
 export type Offer = Pick<Traits, "simple" | "controls">;
 export const EVERYTHING: Offer = { simple: signal(false), controls: signal(null) };
+
+/** Whether the whole window is the widget's: a page of Voilà that gave it no height. */
+export function fillsPage({ widget, height }: Traits): boolean {
+  return widget === "Workbench" && height.value === 0 && inVoila();
+}
 
 /** What every widget component is given. */
 export interface WidgetProps<S> { store: S; traits: Traits }

@@ -33,13 +33,20 @@ export const TEXTS = {
   kernel_dead: "The kernel has stopped. Nothing is lost: start a kernel and run this cell again to go on.",
   widget_closed: "This widget was closed in Python. Run its cell again to open it.",
   waiting_kernel: "Waiting for the kernel. It may be busy with another cell.",
+  "page.connection_lost": "The connection is interrupted. Images go on being made; this page catches up by itself.",
+  "page.browser_offline": "You are offline. Images go on being made; this page catches up when the network is back.",
+  "page.waiting": "Starting takes longer than usual. There may be many visitors just now.",
   failed_title: "The workbench could not start",
   temporary: "Storage here is temporary: download what you want to keep.",
   "temporary.save": "Download all",
-  "temporary.saving": "{percent} %",
+  "temporary.packing": "Packing your images…",
+  "temporary.saving": "Downloading your images: {percent} %",
+  "temporary.saved": "All images downloaded",
+  "temporary.fold": "Fold away",
+  "temporary.unfold": "Temporary storage",
   reload: "Reload",
   "ended.title": "This session has ended",
-  "ended.text": "Your pictures are kept, and those on their way are finished. Reload the page to go on.",
+  "ended.text": "Your pictures are kept, and those on their way will be finished.",
 
   // -- header
   "main.label": "Images",
@@ -117,7 +124,8 @@ export const TEXTS = {
   "prompt.estimate_images": "{count|1 image|{count} images}",
   "prompt.about": "about {time}",
   "prompt.short_of": "balance {amount}",
-  "prompt.left_today": "{count|{count} image|{count} images} left today",
+  "prompt.left_today": "{count|1 image|{count} images} left today",
+  "prompt.none_left": "No images left today; new ones at {time}",
   "prompt.too_little": "The balance is not enough for this.",
   "prompt.history": "Earlier prompt {index} of {count}",
 
@@ -230,6 +238,11 @@ export function roughly(seconds: number): string {
   if (minutes < 60) return `${minutes} min`;
   const rest = minutes % 60;
   return rest ? `${Math.floor(minutes / 60)} h ${rest} min` : `${minutes / 60} h`;
+}
+
+/** "01:00", by the clock of this computer. */
+export function clockTime(time: number): string {
+  return new Date(time).toLocaleTimeString(`${LANGUAGE}-GB`, { hour: "2-digit", minute: "2-digit" });
 }
 
 /** "now", "4 min", "2 h", "yesterday", "Tue", "12 Nov", "12 Nov 2025": for lists, where room is short. */

@@ -101,10 +101,10 @@ function SectionHeading({ state, section }: { state: FeedState; section: Section
   const { running, waiting, unknown } = counts.value;
   const ahead = store.queue.value.ahead ?? 0;
   const parts = [
+    waiting > 0 && ahead > 0 ? feedText("feed.ahead", { count: ahead }) : "",
     running > 0 ? feedText("feed.running", { count: running }) : "",
     waiting > 0 ? feedText("feed.waiting", { count: waiting }) : "",
     unknown > 0 ? feedText("feed.unknown", { count: unknown }) : "",
-    waiting > 0 && ahead ? feedText("feed.ahead", { count: ahead }) : "",
   ].filter((part) => part !== "");
   return (
     <h3 class="wbx-section" data-section={section}>

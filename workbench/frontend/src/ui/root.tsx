@@ -5,9 +5,10 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 
 import { guardKeys, isUndo } from "../keys";
-import type { Traits } from "../model";
+import { fillsPage, type Traits } from "../model";
 import type { Store } from "../store";
 import { DIRECTION, LANGUAGE } from "../texts";
+import { Ended } from "../widgets/ended";
 import { LiveRegion } from "./live";
 import { followTheme, setAccent } from "./theme";
 import { Toasts } from "./toast";
@@ -40,7 +41,7 @@ export function Root({ store, traits, children }: RootProps) {
   return (
     <div
       ref={root}
-      class="wbx"
+      class={fillsPage(traits) ? "wbx wbx-page" : "wbx"}
       data-widget={traits.widget}
       data-link={store.link.value}
       data-simple={traits.simple.value ? "" : undefined}
@@ -59,6 +60,7 @@ export function Root({ store, traits, children }: RootProps) {
           <LiveRegion store={store} />
         </>
       ) : null}
+      <Ended store={store} />
       <Tips />
     </div>
   );

@@ -2,31 +2,40 @@
 
 import { useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect } from "preact/hooks";
 
-import { download } from "../files";
 import type { Store } from "../store";
 import { t, type TextKey } from "../texts";
 import { attempt } from "../ui/attempt";
 import { Button, IconButton } from "../ui/button";
 import { Icon, type IconName } from "../ui/icons";
 import { inVoila, reloadPage } from "../visitor";
+import { Temporary } from "./temporary";
 
 const PATIENCE_MS = 3500; // a kernel that is free answers long before
+const LOST_MS = 20_000; // the host tries again for ever, even where the server was started anew
+
+/** Of a note for people who see no notebook; the others hold for everybody. */
+const FOR_VISITORS: Partial<Record<string, TextKey>> = {
+  connection_lost: "page.connection_lost",
+  browser_offline: "page.browser_offline",
+  waiting_kernel: "page.waiting",
+};
 
 export function Banners({ store }: { store: Store }) {
   const { value: note } = store.linkNote;
-  const waiting = useWaiting(store);
-  const temporary = useSignal(true);
+  const page = inVoila();
+  const dead = store.link.value === "dead";
+  const waiting = useLate(store.hello.value === null && store.failure.value === null, PATIENCE_MS);
+  const lost = useLate(page && note === "connection_lost", LOST_MS);
   if (store.failure.value !== null) return null; // said in its own place
   return (
     <>
-      {note && !(inVoila() && store.link.value === "dead") ? (
-        <Banner level={store.link.value === "dead" ? "error" : "warning"} icon="unplug" testid="link-note">
-          {t(note as TextKey)}
+      {note || waiting ? (
+        <Banner level={dead ? "error" : note ? "warning" : "info"} icon={note ? "unplug" : "loader"} testid="link-note">
+          {said(page, dead, note || "waiting_kernel")}
+          {page && (dead || lost) ? <Button icon="refresh" testid="reload-now" onClick={reloadPage}>{t("reload")}</Button> : null}
         </Banner>
-      ) : waiting ? (
-        <Banner level="info" icon="loader" testid="link-note">{t("waiting_kernel")}</Banner>
       ) : null}
       {[...store.notices.value].map(([code, { message, level }]) => (
         <Banner key={code} level={level} icon={code === "disk_full" ? "disk" : "warning"} testid={`notice-${code}`}>
@@ -42,15 +51,13 @@ export function Banners({ store }: { store: Store }) {
           </Button>
         </Banner>
       ) : null}
-      {store.hello.value?.workspace.temporary && temporary.value ? (
-        <Banner level="info" icon="disk" testid="temporary">
-          {t("temporary")}
-          <SaveAll store={store} />
-          <IconButton icon="x" label={t("dismiss")} onClick={() => (temporary.value = false)} />
-        </Banner>
-      ) : null}
+      <Temporary store={store} />
     </>
   );
+}
+
+function said(page: boolean, dead: boolean, note: string): string {
+  return page && dead ? t("ended.title") : t((page && FOR_VISITORS[note]) || (note as TextKey));
 }
 
 interface BannerProps {
@@ -71,20 +78,22 @@ function Banner({ level, icon, testid, children }: BannerProps) {
   );
 }
 
-/** No answer for a while, and nothing else to say about it. */
-function useWaiting(store: Store): boolean {
+/** Whether something has been so for a while. */
+function useLate(now: boolean, ms: number): boolean {
   const late = useSignal(false);
-  const silent = store.hello.value === null && store.failure.value === null;
   useEffect(() => {
-    if (!silent) {
+    if (!now) {
       late.value = false;
       return undefined;
     }
-    const timer = setTimeout(() => (late.value = true), PATIENCE_MS);
+    const timer = setTimeout(() => (late.value = true), ms);
     return () => clearTimeout(timer);
-  }, [silent]);
-  return late.value;
+  }, [now]);
+  return now && late.value;
 }
+
+/** What the same page would only be told again. */
+const RELOADED: ReadonlySet<string> = new Set(["not_allowed", "version"]);
 
 /** In place of everything: the kernel refused to begin. */
 export function Failed({ store }: { store: Store }) {
@@ -95,47 +104,11 @@ export function Failed({ store }: { store: Store }) {
       <Icon name="alert" size={28} />
       <h2>{t("failed_title")}</h2>
       <p dir="auto">{failure.message}</p>
-      {failure.code === "not_allowed" && inVoila() ? (
+      {RELOADED.has(failure.code) ? (
         <Button icon="refresh" testid="reload" onClick={reloadPage}>{t("reload")}</Button>
       ) : (
         <Button icon="refresh" testid="retry" onClick={() => store.retry()}>{t("again")}</Button>
       )}
     </div>
-  );
-}
-
-/** Over everything, where the kernel has gone and no cell can be run again: in Voilà. */
-export function Ended({ store }: { store: Store }) {
-  const button = useRef<HTMLDivElement>(null);
-  const ended = store.link.value === "dead" && inVoila();
-  useEffect(() => {
-    if (ended) button.current?.querySelector("button")?.focus({ preventScroll: true });
-  }, [ended]);
-  if (!ended) return null;
-  return (
-    <div class="wbx-ended" role="alertdialog" aria-labelledby="wbx-ended-title" aria-describedby="wbx-ended-text" data-testid="ended">
-      <div ref={button} class="wbx-ended-card">
-        <Icon name="unplug" size={28} />
-        <h2 id="wbx-ended-title">{t("ended.title")}</h2>
-        <p id="wbx-ended-text">{t("ended.text")}</p>
-        <Button icon="refresh" look="primary" testid="reload" onClick={reloadPage}>{t("reload")}</Button>
-      </div>
-    </div>
-  );
-}
-
-/** One ZIP of all pictures; shows how far it is. */
-function SaveAll({ store }: { store: Store }) {
-  const part = useSignal<number | null>(null);
-  const save = async (): Promise<void> => {
-    if (part.value !== null) return;
-    part.value = 0;
-    await attempt(store, () => download(store, "everything", null, undefined, { onProgress: (done) => (part.value = done) }));
-    part.value = null;
-  };
-  return (
-    <Button icon="download" testid="download-all" disabled={part.value !== null || store.link.value === "dead"} onClick={() => void save()}>
-      {part.value === null ? t("temporary.save") : t("temporary.saving", { percent: Math.round(100 * part.value) })}
-    </Button>
   );
 }

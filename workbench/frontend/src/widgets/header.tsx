@@ -10,17 +10,21 @@ import { MenuButton, type MenuEntry } from "../ui/menu";
 import { InlineName } from "../ui/inline_name";
 import { attempt } from "../ui/attempt";
 import { tip } from "../ui/tooltip";
+import { inVoila } from "../visitor";
+import { useUnfold } from "./temporary";
 import { TokenChip } from "./token_balance";
 
 interface HeaderProps {
   store: Store;
+  /** Of the page: takes the place of the topic's where there is none. */
+  title?: string | undefined;
   /** Without a panel there is no button for it. */
   settings: { open: boolean; toggle(): void } | null;
   topics: { open: boolean; toggle(): void } | null;
   onShortcuts(): void;
 }
 
-export function Header({ store, settings, topics, onShortcuts }: HeaderProps) {
+export function Header({ store, title, settings, topics, onShortcuts }: HeaderProps) {
   const { paused } = store.queue.value;
   const refreshing = useSignal(false);
   const refresh = async (): Promise<void> => {
@@ -30,7 +34,9 @@ export function Header({ store, settings, topics, onShortcuts }: HeaderProps) {
     if (well) store.toast(t("header.refreshed"), "success");
   };
   const pause = (): void => void attempt(store, () => store.call(paused ? "resume" : "pause"));
+  const unfold = useUnfold(store);
   const more = (): MenuEntry[] => [
+    ...(unfold ? [{ label: t("temporary.unfold"), icon: "disk" as const, act: unfold }] : []),
     { label: t("header.refresh"), icon: "refresh", act: () => void refresh() },
     { label: t(paused ? "header.resume" : "header.pause"), icon: paused ? "play" : "pause", act: pause },
     { label: t("header.shortcuts"), icon: "keyboard", shortcut: "?", act: onShortcuts },
@@ -47,7 +53,7 @@ export function Header({ store, settings, topics, onShortcuts }: HeaderProps) {
         />
       ) : null}
       <LiveLight store={store} />
-      <Title store={store} />
+      <Title store={store} page={title} />
       <div class="wbx-header-tools">
         <IconButton
           class={refreshing.value ? "wbx-roomy-only wbx-turning" : "wbx-roomy-only"}
@@ -74,6 +80,7 @@ export function Header({ store, settings, topics, onShortcuts }: HeaderProps) {
           testid="shortcuts"
           onClick={onShortcuts}
         />
+        {unfold ? <IconButton class="wbx-roomy-only" icon="disk" label={t("temporary.unfold")} testid="temporary-unfold" onClick={unfold} /> : null}
         <TokenChip store={store} />
         <MenuButton class="wbx-icon-button wbx-tight-only" label={t("header.more")} testid="header-more" items={more} />
         {topics ? (
@@ -95,6 +102,7 @@ export function LiveLight({ store }: { store: Store }) {
   const link = store.failure.value === null ? store.link.value : "dead";
   // "dead" is what a person reads; for whoever looks at the light alone it is offline.
   const state = link === "dead" ? "offline" : link;
+  const said = link === "dead" && inVoila() ? t("ended.title") : t(`live.${link}_tip` as TextKey);
   return (
     <span
       class="wbx-live"
@@ -102,8 +110,8 @@ export function LiveLight({ store }: { store: Store }) {
       data-state={state}
       data-link={link}
       role="img"
-      aria-label={t(`live.${link}_tip` as TextKey)}
-      {...tip(t(`live.${link}_tip` as TextKey))}
+      aria-label={said}
+      {...tip(said)}
     >
       <span class="wbx-live-dot" />
       <span class="wbx-live-word">{t(`live.${link}` as TextKey)}</span>
@@ -111,14 +119,14 @@ export function LiveLight({ store }: { store: Store }) {
   );
 }
 
-function Title({ store }: { store: Store }) {
+function Title({ store, page }: { store: Store; page: string | undefined }) {
   const editing = useSignal(false);
   const button = useRef<HTMLButtonElement>(null);
   const id = store.desk.topicId.value;
   const topic = store.topics.value.find((one) => one.id === id);
   if (store.failure.value !== null) return null;
   if (store.hello.value === null) return <span class="wbx-skel" style={{ width: "148px", height: "16px" }} />;
-  if (topic === undefined) return <h2 class="wbx-title" data-quiet="">{t("header.no_topic")}</h2>;
+  if (topic === undefined) return <h2 class="wbx-title" data-quiet={page ? undefined : ""}>{page ?? t("header.no_topic")}</h2>;
   if (editing.value) {
     return (
       <InlineName

@@ -8,7 +8,7 @@ import { isAborted } from "../errors";
 import type { WidgetProps } from "../model";
 import type { Config, Estimate } from "../protocol";
 import type { Store } from "../store";
-import { amount, APPLE, roughly, SUBMIT_KEYS, t } from "../texts";
+import { amount, APPLE, clockTime, roughly, SUBMIT_KEYS, t } from "../texts";
 import { IconButton } from "../ui/button";
 import { invalidFields } from "../ui/draft";
 import { Icon } from "../ui/icons";
@@ -119,6 +119,7 @@ export function PromptForm({ store }: { store: Store }) {
         aria-invalid={length > LIMIT ? "true" : undefined}
         onInput={(event) => {
           history.end();
+          store.refusal.value = "";
           write(event.currentTarget.value);
         }}
         onKeyDown={keys}
@@ -151,6 +152,12 @@ export function PromptForm({ store }: { store: Store }) {
           <kbd aria-hidden="true">{SUBMIT_KEYS}</kbd>
         </button>
       </div>
+      {store.refusal.value ? (
+        <p class="wbx-ask-refused" role="alert" data-testid="refused" dir="auto">
+          <Icon name="warning" size={14} />
+          {store.refusal.value}
+        </p>
+      ) : null}
     </form>
   );
 }
@@ -220,7 +227,7 @@ function useNegative(store: Store) {
     open = signal(false);
     unfolded.set(store, open);
   }
-  const has = store.desk.model.value?.negative_prompt ?? false;
+  const has = (store.desk.model.value?.negative_prompt ?? false) && store.shows("negative_prompt");
   return { has, open, text: store.desk.config.value.negative_prompt };
 }
 
@@ -276,33 +283,42 @@ function Negative({ store }: { store: Store }) {
 
 function EstimateLine({ store }: { store: Store }) {
   const config = store.desk.config.value;
-  const { estimate, problem } = useEstimate(store, config);
+  const { estimate, problem, today } = useEstimate(store, config);
   const parts = [t("prompt.estimate_images", { count: config.n })];
   if (estimate !== null) {
     parts.push(estimate.cost_micro > 0 ? amount(estimate.cost_micro, estimate.unit) : t("amount.free"));
     if (estimate.seconds !== null) parts.push(t("prompt.about", { time: roughly(estimate.seconds) }));
   }
   const left = estimate?.balance_micro ?? null;
-  const today = estimate?.images_left ?? null;
   const short = estimate !== null && left !== null && left < estimate.cost_micro;
   return (
-    <span class="wbx-estimate" data-testid="estimate" data-short={short ? "" : undefined} {...(problem ? tip(problem) : {})}>
-      {parts.map((part, at) => <span key={at} class={at === 0 ? "wbx-estimate-count" : undefined}>{part}</span>)}
-      {today !== null && today < FEW ? (
-        <span data-testid="images-left">{t("prompt.left_today", { count: today })}</span>
-      ) : null}
-      {short ? (
-        <span class="wbx-estimate-short" title={t("prompt.too_little")}>
-          <Icon name="warning" size={13} />
-          {t("prompt.short_of", { amount: amount(left, estimate.unit) })}
+    <>
+      <span class="wbx-estimate" data-testid="estimate" data-short={short ? "" : undefined} {...(problem ? tip(problem) : {})}>
+        {parts.map((part, at) => <span key={at} class={at === 0 ? "wbx-estimate-count" : undefined}>{part}</span>)}
+        {short ? (
+          <span class="wbx-estimate-short" title={t("prompt.too_little")}>
+            <Icon name="warning" size={13} />
+            {t("prompt.short_of", { amount: amount(left, estimate.unit) })}
+          </span>
+        ) : null}
+      </span>
+      {today !== null && today < FEW && !store.refusal.value ? (
+        <span class={today < config.n ? "wbx-left-today wbx-estimate-short" : "wbx-left-today"} data-testid="images-left">
+          {today > 0 ? t("prompt.left_today", { count: today }) : t("prompt.none_left", { time: clockTime(nextDay(store.now.value)) })}
         </span>
       ) : null}
-    </span>
+    </>
   );
 }
 
+/** The days of the limits are those of UTC. */
+const DAY_MS = 86_400_000;
+const nextDay = (now: number): number => (Math.floor(now / DAY_MS) + 1) * DAY_MS;
+
 /** The kernel's estimate for the settings; asked again a moment after they changed. */
-function useEstimate(store: Store, config: Config): { estimate: Estimate | null; problem: string } {
+function useEstimate(store: Store, config: Config): { estimate: Estimate | null; problem: string; today: number | null } {
+  const limits = store.hello.value?.limits;
+  const today = useSignal(limits?.images_left ?? null);
   const estimate = useSignal<Estimate | null>(null);
   const problem = useSignal("");
   const { model, n, width, height, params } = config;
@@ -310,8 +326,8 @@ function useEstimate(store: Store, config: Config): { estimate: Estimate | null;
   const priced = store.models.value;
   const balance = [...store.balances.value.values()].map((row) => row.amount_micro).join();
   const live = store.link.value === "live";
-  // Each request leaves a visitor fewer images for today.
-  const asked = store.hello.value?.limits ? store.feed.active.value.length : 0;
+  // Each request leaves a visitor fewer images for today, and each day begins anew.
+  const asked = limits ? `${store.feed.active.value.length} ${nextDay(store.now.value)}` : "";
   useEffect(() => {
     if (!live || model === "") return undefined;
     const abort = new AbortController();
@@ -320,6 +336,7 @@ function useEstimate(store: Store, config: Config): { estimate: Estimate | null;
       store.call<Estimate>("estimate", args, { signal: abort.signal }).then(
         (answer) => {
           estimate.value = answer;
+          today.value = answer.images_left ?? null;
           problem.value = "";
         },
         (error: unknown) => {
@@ -334,6 +351,6 @@ function useEstimate(store: Store, config: Config): { estimate: Estimate | null;
       abort.abort();
     };
   }, [live, model, n, width, height, JSON.stringify(params), priced, balance, asked]);
-  return { estimate: estimate.value, problem: problem.value };
+  return { estimate: estimate.value, problem: problem.value, today: today.value };
 }
 

@@ -7,11 +7,11 @@ import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import { FeedView } from "../feed/feed_view";
 import { LightboxDialog } from "../feed/lightbox_dialog";
 import { isTyping } from "../keys";
-import type { WidgetProps } from "../model";
+import { fillsPage, type WidgetProps } from "../model";
 import type { Store } from "../store";
 import { t } from "../texts";
 import { IconButton } from "../ui/button";
-import { Banners, Ended, Failed } from "./banners";
+import { Banners, Failed } from "./banners";
 import { ConfigForm, hasControls } from "./config_panel";
 import { Header } from "./header";
 import { type Layout, layoutFor, LIMITS, type Side, widthOf } from "./panels";
@@ -19,7 +19,6 @@ import { PromptForm, PromptSkeleton } from "./prompt_box";
 import { Shortcuts } from "./shortcuts";
 import { Splitter } from "./splitter";
 import { TopicsPanel } from "./topics_sidebar";
-import { inVoila } from "../visitor";
 
 const FIRST_GUESS = 1240; // until it is measured, which is before anything is painted
 
@@ -33,7 +32,7 @@ export function Workbench({ store, traits }: WidgetProps<Store>) {
     measured.value = width;
     return stop;
   }, []);
-  const page = traits.height.value === 0 && inVoila(); // the whole window is its own
+  const title = fillsPage(traits) ? document.title || store.hello.value?.workspace.title : undefined;
   const total = measured.value?.value ?? FIRST_GUESS;
   const has = { config: hasControls(traits), topics: true };
   const layout = layoutFor(total, store.desk.panels.value, has);
@@ -49,6 +48,8 @@ export function Workbench({ store, traits }: WidgetProps<Store>) {
     const next = `[data-testid="${open ? "collapse" : "expand"}-${side}"]`;
     requestAnimationFrame(() => frame.current?.querySelector<HTMLElement>(next)?.focus({ preventScroll: true }));
   };
+  // The page has no other heading. Where there is no room for it, it is there to be heard.
+  const titled = title !== undefined && layout.open.config;
   const switchFor = (side: Side) =>
     has[side] && !layout.docked[side]
       ? { open: out === side, toggle: () => (drawer.value = out === side ? null : side) }
@@ -64,9 +65,9 @@ export function Workbench({ store, traits }: WidgetProps<Store>) {
   return (
     <div
       ref={frame}
-      class={page ? "wbx-frame wbx-workbench wbx-page" : "wbx-frame wbx-workbench"}
+      class="wbx-frame wbx-workbench"
       data-layout={layout.docked.topics ? "wide" : layout.docked.config || (!has.config && total >= 600) ? "middle" : "narrow"}
-      style={page ? undefined : { height: `${traits.height.value > 0 ? traits.height.value : 720}px` }}
+      style={fillsPage(traits) ? undefined : { height: `${traits.height.value > 0 ? traits.height.value : 720}px` }}
       onKeyDown={(event) => {
         if (event.key !== "?" || event.ctrlKey || event.metaKey || isTyping(event.target)) return;
         if ((event.target as Element).closest("dialog")) return;
@@ -77,6 +78,7 @@ export function Workbench({ store, traits }: WidgetProps<Store>) {
       {has.config ? (
         <Part {...part} side="config">
           <div class="wbx-panel-scroll">
+            {titled ? <h1 class="wbx-page-title" dir="auto">{title}</h1> : null}
             {settings}
           </div>
           <div class="wbx-panel-corner">
@@ -85,7 +87,8 @@ export function Workbench({ store, traits }: WidgetProps<Store>) {
         </Part>
       ) : null}
       <main class="wbx-main" inert={out !== null} aria-label={t("main.label")}>
-        <Header store={store} settings={switchFor("config")} topics={switchFor("topics")} onShortcuts={() => (help.value = true)} />
+        {title === undefined || titled ? null : <h1 class="wbx-hidden">{title}</h1>}
+        <Header store={store} title={titled ? undefined : title} settings={switchFor("config")} topics={switchFor("topics")} onShortcuts={() => (help.value = true)} />
         <Banners store={store} />
         {store.failure.value === null ? (
           <>
@@ -100,7 +103,6 @@ export function Workbench({ store, traits }: WidgetProps<Store>) {
         <TopicsPanel store={store} simple={traits.simple.value} onOpen={closeDrawer} fold={<Collapse {...part} side="topics" />} />
       </Part>
       {out === null ? null : <div class="wbx-scrim" aria-hidden="true" onClick={closeDrawer} />}
-      <Ended store={store} />
       {help.value ? <Shortcuts onClose={() => (help.value = false)} /> : null}
       {viewer}
     </div>
