@@ -142,10 +142,8 @@ export function PromptForm({ store }: { store: Store }) {
           data-look="primary"
           data-testid="generate"
           disabled={dead || length > LIMIT}
-          onClick={(event) => {
-            // The second click of a double click.
-            if (event.detail > 1) event.preventDefault();
-            else if (draft.trim() === "") box.current?.focus();
+          onClick={() => {
+            if (draft.trim() === "") box.current?.focus();
           }}
         >
           {t("prompt.generate")}
