@@ -16,6 +16,7 @@ from playwright.sync_api import Locator, expect
 if TYPE_CHECKING:
     from tests.browser.conftest import MakeLab
     from tests.browser.lab_world import LabPage, OpenNotebook
+    from tests.browser.voila_world import VoilaPage
 
 AXE = Path(__file__).parents[2] / "workbench/frontend/node_modules/axe-core/axe.min.js"
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
@@ -132,7 +133,7 @@ root => {
 class Checks:
     """Looks at one state after the other and tells all that was found at once."""
 
-    def __init__(self, lab: LabPage, theme: str) -> None:
+    def __init__(self, lab: LabPage | VoilaPage, theme: str) -> None:
         self.lab = lab
         self.theme = theme
         self.found: list[str] = []
