@@ -255,6 +255,7 @@ def test_a_worker_that_is_killed_in_the_middle_is_replaced_and_the_pictures_arri
     assert not psutil.pid_exists(second.pid)
 
 
+@pytest.mark.faults  # long: servers with kernels of their own
 def test_kernels_that_wait_for_visitors_serve_each_one_his_own(
     make_app: MakeApp, make_visitor: MakeVisitor
 ) -> None:

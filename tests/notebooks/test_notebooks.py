@@ -96,6 +96,7 @@ def test_a_notebook_runs_unattended_under_papermill(notebook: Path, tmp_path: Pa
         check_workspace(ws)
 
 
+@pytest.mark.faults  # a kill
 @pytest.mark.req("RES-4", "LIVE-4")
 def test_a_notebook_survives_the_kill_of_its_kernel_in_the_middle(notebook: Path) -> None:
     nb = nbformat.read(notebook, as_version=4)

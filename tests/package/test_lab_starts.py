@@ -66,6 +66,7 @@ def test_a_port_that_is_taken_is_an_error_and_not_another_port(lab: JupyterServe
     assert str(lab.port) in done.stderr
 
 
+@pytest.mark.faults  # long
 @pytest.mark.req("APP-1", "LAY-10")
 def test_every_cell_of_the_tour_runs_in_a_real_jupyterlab(lab: JupyterServer) -> None:
     try:

@@ -28,6 +28,8 @@ export function Header({ store, title, settings, topics, onShortcuts }: HeaderPr
   const { paused } = store.queue.value;
   const refreshing = useSignal(false);
   const refresh = async (): Promise<void> => {
+    // Not disabled meanwhile: it would lose the focus, and the next key were the notebook's.
+    if (refreshing.value) return;
     refreshing.value = true;
     const well = await attempt(store, () => store.feed.refresh());
     refreshing.value = false;
@@ -60,7 +62,7 @@ export function Header({ store, title, settings, topics, onShortcuts }: HeaderPr
           icon="refresh"
           label={t("header.refresh")}
           testid="refresh"
-          disabled={refreshing.value || store.link.value === "dead"}
+          disabled={store.link.value === "dead"}
           onClick={() => void refresh()}
         />
         <IconButton
