@@ -1,0 +1,113 @@
+"""How it looks follows the page around it: theme, accent, width, and the wish for less motion."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from playwright.sync_api import Locator, expect
+
+if TYPE_CHECKING:
+    from tests.browser.conftest import MakeLab
+
+WORLD = """
+import workbench as wb
+ws = wb.open()
+topic = ws.create_topic("Foxes")
+for place in ("snow", "wood", "rain"):
+    ws.generate(f"a red fox in the {place}", n=4, topic=topic, width=128, height=128).wait(60)
+bench = wb.Workbench(ws, height=600)
+bench.topic = topic
+bench"""
+WORKING = "ws.generate('an owl', topic=topic, width=128, height=128, params={'delay_ms': 400})"
+# What is seen: the colours of the root, of a text and of the main button.
+COLOURS = """root => {
+  const of = element => getComputedStyle(element);
+  return {
+    ground: of(root.querySelector(".wbx-frame")).backgroundColor,
+    text: of(root.querySelector("[data-testid=prompt]")).color,
+    button: of(root.querySelector("[data-testid=generate]")).backgroundColor,
+  };
+}"""
+SLOWEST = """root => Math.max(...[...root.querySelectorAll("*")].flatMap(element => {
+  const { transitionDuration } = getComputedStyle(element);
+  return transitionDuration.split(",").map(parseFloat);
+}))"""
+MOVING = """root => document.getAnimations()
+  .filter(one => one.playState === "running" && root.contains(one.effect?.target))
+  .map(one => one.animationName ?? one.transitionProperty)"""
+BOXED = """root => [...root.querySelectorAll(".wbx-batch")].map(element => {
+  const style = getComputedStyle(element);
+  return [style.borderLeftWidth, style.boxShadow, style.backgroundColor, style.borderRadius];
+})"""
+OVERFLOW = """root => [...root.querySelectorAll("*")].filter(element =>
+    element.scrollWidth > element.clientWidth + 1
+    && ["auto", "scroll"].includes(getComputedStyle(element).overflowX))
+  .map(element => element.className)"""
+
+
+def set_width(root: Locator, width: int | None) -> None:
+    root.evaluate(
+        "(root, width) => { const output = root.closest('.jp-OutputArea-output');"
+        " output.style.width = output.style.maxWidth = width ? `${width}px` : ''; }",
+        width,
+    )
+
+
+def share(root: Locator) -> float:
+    """The middle's part of the width."""
+    return float(
+        root.evaluate(
+            "root => root.querySelector('.wbx-main').offsetWidth"
+            " / root.querySelector('.wbx-frame').offsetWidth"
+        )
+    )
+
+
+@pytest.mark.req("LAY-2", "LAY-4", "LAY-5", "LAY-8", "FEED-4")
+def test_it_follows_theme_accent_width_and_the_wish_for_less_motion(make_lab: MakeLab) -> None:
+    lab = make_lab(viewport={"width": 1800, "height": 1000})
+    notebook = lab.write_and_open([WORLD])
+    notebook.run_all()
+    root, page = notebook.widget(), lab.page
+    card = root.locator("[data-testid=generation][data-status=completed]")
+    expect(card.first).to_be_visible()
+
+    light: dict[str, Any] = root.evaluate(COLOURS)
+    root.evaluate("root => { root.mark = 'the same element'; }")
+    lab.set_theme("dark")
+    dark = root.evaluate(COLOURS)
+    assert dark["ground"] != light["ground"]
+    assert dark["text"] != light["text"]
+    assert root.evaluate("root => root.mark") == "the same element"
+    notebook.insert_and_run("bench.accent = 'rebeccapurple'")
+    expect(root.get_by_test_id("generate")).not_to_have_css("background-color", dark["button"])
+    lab.set_theme("light")
+
+    # Sections, not boxes.
+    boxes = root.evaluate(BOXED)
+    assert boxes
+    assert {tuple(one[:3]) for one in boxes} == {("0px", "none", "rgba(0, 0, 0, 0)")}
+
+    for width, layout in ((1280, "wide"), (899, "middle"), (599, "narrow"), (320, "narrow")):
+        set_width(root, width)
+        expect(root.locator(".wbx-workbench")).to_have_attribute("data-layout", layout)
+        assert root.evaluate(OVERFLOW) == [], width
+        assert root.evaluate("root => root.scrollWidth <= root.clientWidth + 1"), width
+        if width >= 900:
+            assert share(root) >= 0.6
+    set_width(root, None)
+    expect(root.locator(".wbx-workbench")).to_have_attribute("data-layout", "wide")
+
+    # The small picture at the edge leads to its batch, which shows itself.
+    root.locator(".wbx-rail").last.click()
+    expect(root.locator(".wbx-batch [data-pulse], .wbx-batch[data-pulse]").first).to_be_attached()
+
+    assert 0 < root.evaluate(SLOWEST) <= 0.4
+    notebook.insert_and_run(WORKING)
+    root.get_by_test_id("feed").evaluate("feed => { feed.scrollTop = 0; }")
+    expect(root.locator("[data-testid=generation][data-status=processing]")).to_be_visible()
+    assert root.evaluate(MOVING) != []
+    page.emulate_media(reduced_motion="reduce")
+    expect(root.locator("[data-testid=generation][data-status=processing]")).to_be_visible()
+    assert root.evaluate(MOVING) == []
