@@ -130,7 +130,10 @@ class Log:
 
 @dataclass(frozen=True, slots=True)
 class ImageReady:
-    """The finished image of the slot at `index`, as the provider gave it."""
+    """The finished image of the slot at `index`, as the provider gave it.
+
+    `cost`: what this image alone was charged, in `unit`, if the provider says so by now.
+    """
 
     data: bytes
     index: int
@@ -138,6 +141,8 @@ class ImageReady:
     prompt_sent: str | None = None
     detail_key: str | None = None
     detail_args: Json = field(default_factory=dict)
+    cost: Decimal | None = None
+    unit: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

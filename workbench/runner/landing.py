@@ -5,9 +5,15 @@
 
 from __future__ import annotations
 
+from decimal import ROUND_HALF_UP, Decimal
+
 from workbench.domain.jobs import ImageReady, Slot
+from workbench.domain.money import MICRO, check_unit
 from workbench.domain.records import AssetRecord
+from workbench.errors import InvalidRequest
 from workbench.ports import Media, Outcome
+
+_MOST = 10**9  # units for one picture
 
 
 def admit(media: Media, data: bytes, generation_id: str) -> AssetRecord:
@@ -35,6 +41,7 @@ def keep_file(media: Media, asset_id: str, data: bytes) -> None:
 
 def outcome_of(slot: Slot, asset: AssetRecord, image: ImageReady) -> Outcome:
     """Return what the settling transaction needs to know; the seed sent counts if none is said."""
+    cost_micro, unit = _cost_of(image)
     return Outcome(
         generation_id=slot.generation_id,
         asset=asset,
@@ -42,4 +49,23 @@ def outcome_of(slot: Slot, asset: AssetRecord, image: ImageReady) -> Outcome:
         prompt_sent=image.prompt_sent,
         detail_key=image.detail_key,
         detail_args=image.detail_args,
+        cost_micro=cost_micro,
+        unit=unit,
     )
+
+
+def _cost_of(image: ImageReady) -> tuple[int | None, str | None]:
+    """Return what the provider says it charged, in micro-units; nothing where that is no amount.
+
+    A picture that is there is not to be lost over what a plugin says about its price.
+    """
+    if image.cost is None or image.unit is None:
+        return None, None
+    try:
+        unit = check_unit(image.unit)
+        amount = Decimal(image.cost)
+        if not amount.is_finite() or not 0 <= amount < _MOST:
+            return None, None
+        return int((amount * MICRO).to_integral_value(ROUND_HALF_UP)), unit
+    except (InvalidRequest, ArithmeticError, TypeError, ValueError):
+        return None, None

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from workbench.domain.jobs import Fence, Progress
 from workbench.domain.records import Json
-from workbench.errors import StoreError
+from workbench.errors import ImageRejected, StoreError
 from workbench.ports import Executor, Media, Store
 from workbench.runner.settings import RunnerSettings
 
@@ -196,8 +196,8 @@ class ProgressReporter:
             if not writing.cancelled():
                 writing.exception()
             raise
-        except (StoreError, OSError) as error:
-            self._on_error(error)  # a full disk, most likely: the picture itself will tell
+        except (ImageRejected, StoreError, OSError) as error:
+            self._on_error(error)  # no picture, or a full disk: the picture itself will tell
             return
         if id not in self._ended:
             base = max(0, self._fence.attempt - 1) * _PREVIEWS_PER_ATTEMPT
