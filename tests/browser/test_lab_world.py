@@ -41,6 +41,8 @@ def test_a_cut_connection_comes_back(make_lab: MakeLab, proxy: FaultProxy) -> No
     notebook = lab.write_and_open(["print('here')"])
     with proxy.down():
         eventually(notebook.connection, lambda status: status != "connected")
+    # By itself JupyterLab tries again after a time that it draws, and that may be minutes.
+    notebook._in_panel("await panel.sessionContext.session.kernel.reconnect()")
     notebook.wait_status("idle", within_s=60)
     notebook.run(0)
     assert notebook.text(0) == "here\n"

@@ -29,8 +29,10 @@ from voila.paths import collect_static_paths, collect_template_paths
 from voila.shutdown_kernel_handler import VoilaShutdownKernelHandler
 from voila.static_file_handler import AllowListFileHandler, TemplateStaticFileHandler
 from voila.tornado.handler import TornadoVoilaHandler
+from voila.tornado.kernel_websocket_handler import VoilaKernelWebsocketHandler
 
 from workbench.jupyter.page_kernels import Door, PageKernels
+from workbench.jupyter.page_socket import PageSocket
 from workbench.jupyter.supervise import when_input_ends
 
 _TEMPLATE = Path(__file__).resolve().parent / "voila" / "templates" / "workbench"
@@ -158,6 +160,7 @@ class ClosedVoila(Voila):  # type: ignore[misc]  # voila ships no types
             TornadoVoilaHandler: Page,
             VoilaShutdownKernelHandler: Leave,
             TemplateStaticFileHandler: TemplateFile,
+            VoilaKernelWebsocketHandler: PageSocket,
         }
         found: set[type] = set()
         handlers = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -32,6 +33,8 @@ def refuse_stock_widgets() -> None:
 
     if not in_voila():
         return
+    # What it says of messages without sense goes to their sender's page, with folders in it.
+    logging.getLogger("Comm").setLevel(logging.CRITICAL + 1)
     manager = get_comm_manager()
     if _STOCK in manager.targets:
         # Not taken away alone: each attempt would be written to the server's log.
