@@ -261,7 +261,11 @@ class OpenNotebook:
 
 
 def eventually(
-    read: Callable[[], Value], wanted: Callable[[Value], bool], *, within_s: float = 10
+    read: Callable[[], Value],
+    wanted: Callable[[Value], bool],
+    *,
+    within_s: float = 10,
+    every_s: float = 0.05,
 ) -> Value:
     """Read until the value is as wanted; an error with the last value if it never is."""
     deadline = time.monotonic() + within_s
@@ -271,4 +275,4 @@ def eventually(
             return value
         if time.monotonic() > deadline:
             raise AssertionError(f"still {value!r} after {within_s:g} s")
-        time.sleep(0.05)
+        time.sleep(every_s)

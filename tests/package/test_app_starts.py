@@ -195,7 +195,8 @@ def test_nothing_but_the_page_is_served_whatever_configuration_lies_around(
                 assert "root:x:" not in text, path
     for address in LISTS:
         status, text = ask(app, f"/{address}")
-        assert status == 404, (address, status)
+        # A page's websocket tells who asks in the wrong form so before it looks for the kernel.
+        assert status == (400 if address.endswith("/channels") else 404), (address, status)
     # Nobody can choose another look by the address: that would also be a way around the pool.
     for query in ("theme=dark", "template=reveal", "voila-theme=dark", "x=%00"):
         status, other = ask(app, f"/?{query}")
