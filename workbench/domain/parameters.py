@@ -10,7 +10,9 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from workbench.domain.arguments import check_flag, shown
-from workbench.domain.records import JsonValue, Price
+from workbench.domain.money import USD
+from workbench.domain.rates import Rate
+from workbench.domain.records import BY_PROVIDER, JsonValue, Price
 from workbench.domain.status import Operation
 from workbench.errors import InvalidRequest
 
@@ -121,7 +123,8 @@ class Model:
     """A model that a provider offers, with everything that a control panel needs to know.
 
     `parameters` are in the order in which they are shown. `width` and `height` are among them
-    when the size can be chosen. `batchable`: one call makes several images.
+    when the size can be chosen. `batchable`: one call makes several images. `rate`: what its
+    provider bills; `price` is then what that comes to with all defaults.
     """
 
     id: str  # "provider:name"
@@ -139,9 +142,35 @@ class Model:
     steps_preview: bool = False
     price: Price = field(default_factory=Price)
     aliases: tuple[str, ...] = ()
+    rate: Rate | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "parameters", MappingProxyType(dict(self.parameters)))
+        if self.rate is not None and self.price.is_free:
+            object.__setattr__(self, "price", Price(unit=USD, version=BY_PROVIDER))
+            object.__setattr__(self, "price", self.price_of(self.defaults()))
+
+    def price_of(
+        self,
+        params: Mapping[str, JsonValue],
+        *,
+        width: int | None = None,
+        height: int | None = None,
+    ) -> Price:
+        """Return the price of one image of a request; an estimate where the provider bills it.
+
+        Parameters
+        ----------
+        params:
+            Its checked parameters.
+        width, height:
+            In pixels, where they are not among them.
+        """
+        if self.rate is None or not self.price.by_provider:
+            return self.price
+        width, height = width or _side(params, "width"), height or _side(params, "height")
+        amount = self.rate.micro(params, width=width, height=height)
+        return Price(unit=USD, amount_micro=amount, version=BY_PROVIDER)
 
     def defaults(self) -> dict[str, JsonValue]:
         """Return the default of every parameter that has one and is not hidden."""
@@ -167,6 +196,11 @@ class Model:
             if value is not None:
                 checked[name] = self.parameters[name].checked(name, value)
         return checked
+
+
+def _side(params: Mapping[str, JsonValue], name: str) -> int | None:
+    value = params.get(name)
+    return int(value) if isinstance(value, (int, float)) else None
 
 
 def _as_number(name: str, value: object) -> int | float:

@@ -315,8 +315,14 @@ class LedgerEntry:
     created_at: int
 
 
+BY_PROVIDER = -1
+
+
 class Price(Decimal):
     """Price per image of a model: a Decimal in `unit` that also knows its version.
+
+    With the version `BY_PROVIDER` the provider bills it afterwards to whoever owns the key: the
+    amount is an estimate (0: not known before), and no balance has to cover it.
 
     >>> price = Price(amount_micro=2_000_000)
     >>> price == 2, price.unit, price * 4
@@ -335,6 +341,16 @@ class Price(Decimal):
         price.version = version
         return price
 
+    @property
+    def by_provider(self) -> bool:
+        """True where the provider bills it, and the amount is an estimate."""
+        return self.version == BY_PROVIDER
+
+    @property
+    def is_free(self) -> bool:
+        """True where an image costs nobody anything."""
+        return self.amount_micro == 0 and not self.by_provider
+
     def __reduce__(self) -> Any:
         return _rebuild_price, (self.unit, self.amount_micro, self.version)
 
@@ -345,7 +361,8 @@ class Price(Decimal):
         return self
 
     def __repr__(self) -> str:
-        return f"Price({self} {self.unit})"
+        about = "about " if self.by_provider else ""
+        return f"Price({about}{self} {self.unit})"
 
 
 def _rebuild_price(unit: str, amount_micro: int, version: int) -> Price:

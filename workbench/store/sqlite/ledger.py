@@ -58,8 +58,12 @@ def reserve(
     attempt_key: str,
     rate_version: int | None,
     reason: str,
+    afterwards: bool = False,
 ) -> None:
     """Take the price of a picture out of the balance; 0 books nothing.
+
+    `afterwards`: the provider bills it to whoever owns the key, so that no balance has to cover
+    it; the account says (below 0) what was spent.
 
     Raises
     ------
@@ -67,11 +71,12 @@ def reserve(
     """
     if amount_micro == 0:
         return
-    covered = tx.execute(
-        queries.sql("ledger.take"), (amount_micro, account, unit, amount_micro)
-    ).rowcount
-    if not covered:
-        raise insufficient(balance(tx, account, unit), amount_micro, unit)
+    if not afterwards:
+        covered = tx.execute(
+            queries.sql("ledger.take"), (amount_micro, account, unit, amount_micro)
+        ).rowcount
+        if not covered:
+            raise insufficient(balance(tx, account, unit), amount_micro, unit)
     _book(
         tx,
         "reserve",
@@ -82,7 +87,7 @@ def reserve(
         generation_id=generation_id,
         attempt_key=attempt_key,
         rate_version=rate_version,
-        balance_done=True,
+        balance_done=not afterwards,
     )
 
 

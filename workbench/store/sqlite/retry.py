@@ -114,6 +114,7 @@ def _again(tx: Transaction, row: sqlite3.Row, price: Price) -> str:
         attempt_key=id,
         rate_version=price.version,
         reason="retry",
+        afterwards=price.by_provider,
     )
     return id
 

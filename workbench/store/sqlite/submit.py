@@ -119,10 +119,11 @@ def submit_batch(tx: Transaction, new: NewBatch) -> BatchRecord:
         return known
     visitors.check(tx, new.limits, new.identity.user, new.n)
     _check_still_there(tx, new.needed_assets)
-    need = new.price.amount_micro * new.n
-    have = ledger.balance(tx, new.identity.user, new.price.unit) if need else 0
-    if have < need:
-        raise ledger.insufficient(have, need, new.price.unit)
+    if not new.price.by_provider:
+        need = new.price.amount_micro * new.n
+        have = ledger.balance(tx, new.identity.user, new.price.unit) if need else 0
+        if have < need:
+            raise ledger.insufficient(have, need, new.price.unit)
     title = new.topic_title or new.prompt
     topic = _topic(tx, new.identity, new.topic_id, title, project_id=new.project_id)
     batch = _insert_batch(
@@ -256,6 +257,7 @@ def _insert_generations(
             attempt_key=id,
             rate_version=price.version,
             reason="generation",
+            afterwards=price.by_provider,
         )
 
 

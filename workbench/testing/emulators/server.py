@@ -284,8 +284,12 @@ class _Handler(BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length") or 0)
         self._serve(self.rfile.read(length))
 
+    do_PUT = do_POST  # noqa: N815 - the names are http.server's
+
     def do_GET(self) -> None:
         self._serve(b"")
+
+    do_DELETE = do_GET  # noqa: N815 - as above
 
     def _serve(self, body: bytes) -> None:
         headers = {name.lower(): value for name, value in self.headers.items()}
