@@ -10,6 +10,8 @@ from playwright.sync_api import Locator, Page, expect
 from tests.browser.conftest import MakeLab
 from tests.browser.lab_world import LabPage, OpenNotebook, eventually
 
+pytestmark = pytest.mark.faults  # an attack
+
 WIDE = {"width": 1800, "height": 1000}
 # Each sets `window.owned` if it ever runs.
 TEXTS = {

@@ -72,6 +72,7 @@ def test_a_page_that_cannot_import_a_blob_gets_the_bundle_as_its_own_module(lab:
     assert size > 20_000
 
 
+@pytest.mark.faults  # long
 @pytest.mark.parametrize("cells", [[FIRST], [ONLY_LOADERS, SECOND]], ids=["bundle", "loader"])
 def test_a_page_that_starts_slowly_hears_its_kernel_all_the_same(
     lab: LabPage, cells: list[str]

@@ -48,6 +48,7 @@ def test_after_a_reload_the_same_job_shows_at_its_true_progress(make_lab: MakeLa
     assert made == [["completed", 1]] * 3
 
 
+@pytest.mark.faults  # a kernel that ends
 @pytest.mark.req("FEED-9", "LIVE-5", "RES-4")
 def test_a_kernel_that_is_restarted_in_the_middle_finishes_the_job_once(
     make_lab: MakeLab,

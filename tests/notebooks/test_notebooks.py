@@ -78,6 +78,7 @@ def check_workspace(ws: wb.Workspace) -> None:
     assert set(settled) == (completed if len(ledger) else set())  # a model may be free
 
 
+@pytest.mark.faults  # long
 @pytest.mark.req("RES-4", "APP-1")
 def test_a_notebook_runs_unattended_under_papermill(notebook: Path, tmp_path: Path) -> None:
     done = papermill.execute_notebook(

@@ -146,7 +146,7 @@ class Model:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "parameters", MappingProxyType(dict(self.parameters)))
-        if self.rate is not None and self.price.is_free:
+        if self.rate is not None and self.price.is_free and self.price.version == 0:
             object.__setattr__(self, "price", Price(unit=USD, version=BY_PROVIDER))
             object.__setattr__(self, "price", self.price_of(self.defaults()))
 

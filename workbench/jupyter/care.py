@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from workbench.domain.records import Price
 from workbench.errors import InvalidRequest
 from workbench.workspace.location import resolve, resolve_user
 from workbench.workspace.plugins import ProviderInfo, ProviderRegistry
@@ -127,9 +128,17 @@ def _provider_text(info: ProviderInfo, models: list[Model]) -> str:
     for model in models:
         if model.provider == info.name:
             names = ", ".join((model.id, *model.aliases))
-            price = f"{model.price:f} {model.price.unit}" if model.price else "free"
-            lines.append(f"  {names}: {price}")
+            lines.append(f"  {names}: {_price_text(model.price)}")
     return "\n".join(lines)
+
+
+def _price_text(price: Price) -> str:
+    if price.is_free:
+        return "free"
+    amount = f"{price:f} {price.unit}"
+    if not price.by_provider:
+        return amount
+    return f"about {amount}, billed by the provider" if price else "billed by the provider"
 
 
 def _provider_data(info: ProviderInfo, models: list[Model]) -> dict[str, object]:
@@ -145,6 +154,7 @@ def _provider_data(info: ProviderInfo, models: list[Model]) -> dict[str, object]
                 "aliases": list(model.aliases),
                 "price": str(model.price),
                 "unit": model.price.unit,
+                "billed_by_provider": model.price.by_provider,
             }
             for model in models
             if model.provider == info.name

@@ -136,6 +136,7 @@ class Hub:
         if self._reader is not None:
             asyncio.get_running_loop().remove_reader(self._reader)
             self._reader = None
+        self._wake()  # whoever waits for the feed sees that the workspace is closed
         self._subscribers = []
 
     def _committed(self) -> None:

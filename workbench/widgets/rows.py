@@ -236,6 +236,8 @@ def model_row(model: Model, *, simple: bool) -> Row:
         "seeds": model.seeds,
         "price_micro": model.price.amount_micro,
         "unit": model.price.unit,
+        "by_provider": model.price.by_provider,
+        "operations": [operation.value for operation in model.operations],
         "parameters": [
             _parameter_row(name, parameter)
             for name, parameter in model.parameters.items()

@@ -14,6 +14,7 @@ from workbench.domain.arguments import check_items, shown
 from workbench.domain.ids import is_asset_id
 from workbench.domain.parameters import Model
 from workbench.domain.records import AssetRecord
+from workbench.domain.submissions import NewInput
 from workbench.errors import (
     ImageRejected,
     InvalidRequest,
@@ -147,7 +148,7 @@ def resolve_references(intake: Intake, model: Model, references: object) -> list
     InvalidRequest
         Naming the reference (``references[1]``) that cannot be used, and why.
     """
-    items = [] if references is None else image_list("references", references, limit=_MOST_GIVEN)
+    items = reference_list(references)
     if not items:
         return []
     if model.max_references == 0:
@@ -158,6 +159,31 @@ def resolve_references(intake: Intake, model: Model, references: object) -> list
             f"{model.title} takes at most {model.max_references}; {len(items)} were given.",
         )
     return [intake.admit(item, f"references[{place}]") for place, item in enumerate(items)]
+
+
+def resolve_inputs(
+    intake: Intake, model: Model, *, references: object, source: object, mask: object
+) -> list[NewInput]:
+    """Store the file of every image that goes in and return them with role and position.
+
+    Raises
+    ------
+    InvalidRequest
+        Naming the argument that cannot be used, and why.
+    """
+    inputs = [
+        NewInput(asset, "reference", place)
+        for place, asset in enumerate(resolve_references(intake, model, references))
+    ]
+    for role, item in (("source", source), ("mask", mask)):
+        if item is not None:
+            inputs.append(NewInput(intake.admit(item, role), role, 0))
+    return inputs
+
+
+def reference_list(references: object) -> list[Any]:
+    """Return what was given as references as a list."""
+    return [] if references is None else image_list("references", references, limit=_MOST_GIVEN)
 
 
 def image_list(field: str, images: object, *, limit: int) -> list[Any]:

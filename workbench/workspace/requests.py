@@ -20,6 +20,7 @@ from workbench.domain.parameters import (
     closest,
 )
 from workbench.domain.records import GenerationRecord, Json, JsonValue
+from workbench.domain.status import Operation
 from workbench.errors import InvalidRequest
 
 # Who asks, as it is noted with the batch: the API, unless somebody else says so around the call.
@@ -40,6 +41,9 @@ OPTIONS = (
     "height",
     "negative_prompt",
     "references",
+    "source",
+    "mask",
+    "operation",
     "topic",
     "params",
     "priority",
@@ -118,6 +122,46 @@ def check_request(
         priority=order,
         client_key=check_client_key(client_key),
     )
+
+
+def check_operation(
+    model: Model, operation: object, *, source: bool, mask: bool, references: bool
+) -> Operation:
+    """Return what is to be done, by what was given where it was not named.
+
+    Raises
+    ------
+    InvalidRequest
+        The model does not do that, or an image that it needs is missing or not wanted.
+    """
+    if operation is None:
+        wanted = Operation.INPAINT if mask else Operation.EDIT if source else Operation.GENERATE
+        only_edits = Operation.GENERATE not in model.operations
+        if wanted is Operation.GENERATE and references and only_edits:
+            wanted = Operation.EDIT
+    else:
+        names = [one.value for one in Operation if one is not Operation.IMPORT]
+        if not isinstance(operation, str) or operation not in names:
+            near = closest(operation, names) if isinstance(operation, str) else None
+            hint = f" Did you mean {near!r}?" if near else f" There are: {', '.join(names)}."
+            raise InvalidRequest("operation", f"there is no operation {shown(operation)}.{hint}")
+        wanted = Operation(operation)
+    if wanted not in model.operations:
+        can = ", ".join(model.operations)
+        raise InvalidRequest(
+            "operation", f"{model.title} does not do {wanted.value}; it does: {can}."
+        )
+    if wanted is Operation.GENERATE and (source or mask):
+        raise InvalidRequest(
+            "source" if source else "mask", "is for edit and inpaint; generate begins from nothing."
+        )
+    if mask and wanted is not Operation.INPAINT:
+        raise InvalidRequest("mask", f"is for inpaint, not for {wanted.value}.")
+    if wanted is Operation.INPAINT and not mask:
+        raise InvalidRequest("mask", "is missing: inpaint needs to know what to paint anew.")
+    if wanted is not Operation.GENERATE and not (source or references):
+        raise InvalidRequest("source", f"is missing: {wanted.value} needs an image to begin with.")
+    return wanted
 
 
 def check_prompt(field: str, prompt: object) -> str:

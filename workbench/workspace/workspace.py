@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
@@ -11,50 +10,34 @@ from types import TracebackType
 from typing import Any, Self
 
 from workbench.domain.arguments import check_flag, shown
-from workbench.domain.ids import is_asset_id
 from workbench.domain.parameters import MAX_PROMPT_CHARACTERS, Model
 from workbench.domain.records import (
-    AssetRecord,
-    BatchRecord,
-    GenerationRecord,
     Identity,
     MessageRecord,
 )
-from workbench.domain.submissions import NewBatch, NewImport, NewInput
-from workbench.errors import InvalidRequest, NotAllowed
+from workbench.errors import InvalidRequest
 from workbench.ports import Provider, Selection
 from workbench.workspace import display, everything
 from workbench.workspace.accounts import Accounts
 from workbench.workspace.backup import write_backup
 from workbench.workspace.batch import Batch
-from workbench.workspace.budget import budgets_of
 from workbench.workspace.doctor import Report, examine
 from workbench.workspace.engine import Engine
 from workbench.workspace.following import Following
+from workbench.workspace.generating import Generating
 from workbench.workspace.generation import Generation
 from workbench.workspace.handle import check_page_limit, text
 from workbench.workspace.identity import resolve_owner
 from workbench.workspace.location import resolve, switch
 from workbench.workspace.page import Page
 from workbench.workspace.plugins import ProviderInfo
-from workbench.workspace.references import Intake, image_list, resolve_references
-from workbench.workspace.requests import (
-    CheckedRequest,
-    check_client_key,
-    check_request,
-    provenance,
-    request_source,
-    title_from_prompt,
-)
 from workbench.workspace.tables import Tables
 from workbench.workspace.topic import Project, Topic
 from workbench.workspace.trash import Trash, TrashedItem, restore_item
 from workbench.workspace.waiting import wait_async, wait_blocking
 
-_MOST_IMPORTED = 10_000
 
-
-class Workspace(Accounts, Following, Tables):
+class Workspace(Accounts, Following, Generating, Tables):
     """One durable place for pictures: a database and a folder of image files.
 
     Open one with `workbench.open`; several in one process on the same folder share one engine.
@@ -118,205 +101,6 @@ class Workspace(Accounts, Following, Tables):
     def __repr__(self) -> str:
         state = "closed" if self._closed or self._engine.closed else "open"
         return f"<Workspace {str(self.path)!r} user={self.user!r} {state}>"
-
-    # -- generating -------------------------------------------------------------------------------
-
-    def generate(
-        self,
-        prompt: str,
-        *,
-        model: str | None = None,
-        n: int = 1,
-        seed: int | None = None,
-        width: int | None = None,
-        height: int | None = None,
-        negative_prompt: str | None = None,
-        references: Any = (),
-        topic: Topic | str | None = None,
-        params: dict[str, Any] | None = None,
-        priority: int = 0,
-        client_key: str | None = None,
-        force: bool = False,
-        **more_params: Any,
-    ) -> Batch:
-        """Ask for pictures; returns at once, when the request is safely stored and queued.
-
-        Parameters
-        ----------
-        prompt:
-            What the pictures should show, up to 10,000 characters; kept as written.
-        model:
-            Id ("builtin:sketch") or alias ("sketch"); default: the setting ``default_model``.
-        n:
-            How many images, 1 up to the model's limit.
-        seed:
-            s gives s, s+1, … to the images; None draws a fresh one for each.
-        width, height:
-            Pixels, within the model's limits; None: the model's default.
-        negative_prompt:
-            What should not be there, for models that take one.
-        references:
-            Paths, URLs, PIL images, bytes, assets or generations, for models that take them.
-        topic:
-            A topic or its id; None puts the batch into a new topic named after the prompt.
-        params, more_params:
-            The model's other parameters, as a dict or as keywords (``steps=30``).
-        priority:
-            -100 to 100; higher ones of yours run first.
-        client_key:
-            Your own name for this request: the same key again returns the same batch.
-        force:
-            Never answer from an earlier identical request. (No answers are taken from earlier
-            requests yet, so this changes nothing today.)
-
-        Returns
-        -------
-        Batch
-            Queued; ``await`` it, ``.wait()`` for it, or look at it later.
-
-        Raises
-        ------
-        InvalidRequest
-            For anything wrong in the arguments; nothing is stored or charged.
-        InsufficientBalance
-            If the ledger or a surrounding budget does not cover it; likewise.
-        LimitReached
-            If you are a visitor who may not ask for that many images now; likewise.
-        """
-        store = self._store
-        check_flag("force", force)
-        name = self._engine.settings.default_model if model is None else model
-        provider, found = self._engine.registry.ready_model(name)
-        request = check_request(
-            found,
-            prompt,
-            n=n,
-            seed=seed,
-            width=width,
-            height=height,
-            negative_prompt=negative_prompt,
-            params=params,
-            extra=more_params,
-            priority=priority,
-            client_key=client_key,
-        )
-        topic_id = self._topic_id(topic)
-        budgets = budgets_of(self)
-        for budget in budgets:
-            budget.check(found.price, request.n)
-        with Intake(self) as intake:
-            assets = resolve_references(intake, found, references)
-            record = self._submit(
-                request,
-                provider=provider,
-                model=found,
-                topic_id=topic_id,
-                assets=assets,
-                needed=intake.known,
-            )
-        if budgets:
-            images = store.batch_generations(self.identity, record.id, history=True)
-            for budget in budgets:
-                budget.add(image.id for image in images)
-        return Batch(self, record.id)
-
-    def _submit(
-        self,
-        request: CheckedRequest,
-        *,
-        provider: Provider,
-        model: Model,
-        topic_id: str | None,
-        assets: Sequence[AssetRecord],
-        needed: Sequence[str],
-    ) -> BatchRecord:
-        new = NewBatch(
-            identity=self._acting,
-            topic_id=topic_id,
-            prompt=request.prompt,
-            negative_prompt=request.negative_prompt,
-            provider=provider.name,
-            model=model.id,
-            n=request.n,
-            seed=request.seed,
-            seeds=request.seeds,
-            width=request.width,
-            height=request.height,
-            params=request.params,
-            inputs=tuple(NewInput(asset, "reference", place) for place, asset in enumerate(assets)),
-            lane=provider.name,
-            batchable=model.batchable,
-            priority=request.priority,
-            client_key=request.client_key,
-            price=model.price,
-            source=request_source.get(),
-            provenance=provenance(),
-            topic_title=title_from_prompt(request.prompt),
-            needed_assets=tuple(needed),
-            limits=self._limits,
-        )
-        return self._store.submit_batch(new).result()
-
-    def _retry(self, records: Sequence[GenerationRecord]) -> list[Generation]:
-        """Try ended generations of one model again, all or none."""
-        if not records:
-            return []
-        if records[0].model is None:
-            raise NotAllowed("An imported picture is complete; there is nothing to try again.")
-        _, model = self._engine.registry.ready_model(records[0].model)
-        budgets = budgets_of(self)
-        for budget in budgets:
-            budget.check(model.price, len(records))
-        ids = [record.id for record in records]
-        again = self._store.retry_all(self.identity, ids, model.price, limits=self._limits).result()
-        for budget in budgets:
-            budget.add(record.id for record in again)
-        return [Generation(self, record.id) for record in again]
-
-    def import_images(
-        self,
-        paths: Any,
-        *,
-        topic: Topic | str | None = None,
-        client_key: str | None = None,
-    ) -> Batch:
-        """Bring images in as completed generations with the operation import.
-
-        Parameters
-        ----------
-        paths:
-            One or many paths, URLs, PIL images, bytes or assets.
-        topic:
-            Where to put them; None makes a new topic.
-        client_key:
-            The same key again returns the same batch.
-
-        Raises
-        ------
-        InvalidRequest
-            Naming the first one that is no usable image; then none is imported.
-        """
-        store = self._store
-        topic_id = self._topic_id(topic)
-        key = check_client_key(client_key)
-        items = image_list("paths", paths, limit=_MOST_IMPORTED)
-        if not items:
-            raise InvalidRequest("paths", "is empty; name at least one image.")
-        with Intake(self) as intake:
-            admitted = [
-                (intake.admit(item, f"paths[{place}]"), _import_title(item))
-                for place, item in enumerate(items)
-            ]
-            new = NewImport(
-                identity=self._acting,
-                topic_id=topic_id,
-                items=tuple(admitted),
-                client_key=key,
-                topic_title="Imported images",
-                needed_assets=tuple(intake.known),
-            )
-            record = store.import_images(new).result()
-        return Batch(self, record.id)
 
     # -- projects and topics ----------------------------------------------------------------------
 
@@ -561,10 +345,3 @@ def _project_id(project: object) -> str | None:
     if id is not None and not isinstance(id, str):
         raise InvalidRequest("project", f"must be a project or its id, not {shown(project)}.")
     return id
-
-
-def _import_title(item: object) -> str:
-    if isinstance(item, (str, PathLike)) and not is_asset_id(item) and "://" not in str(item):
-        name = Path(os.fsdecode(item)).name
-        return "".join(c for c in name if c.isprintable())[:200] or "image"
-    return "image"

@@ -143,6 +143,7 @@ def estimate(context: Context, args: dict[str, Any]) -> Answer:
     options = settings.options()
     del options["model"]
     request = check_request(model, "x", extra={}, priority=0, client_key=None, **options)
+    price = model.price_of(request.params, width=request.width, height=request.height)
     view = View(context.workspace)
     left = {balance.unit: balance.amount_micro for balance in view.balances()}
     limits = view.limits() or {}
@@ -152,10 +153,12 @@ def estimate(context: Context, args: dict[str, Any]) -> Answer:
     one = _likely_s(view.durations(model.id), pixels)
     return Answer(
         {
-            "cost_micro": model.price.amount_micro * request.n,
-            "unit": model.price.unit,
+            "cost_micro": price.amount_micro * request.n,
+            "unit": price.unit,
+            "by_provider": price.by_provider,
             "seconds": None if one is None else round(one * rounds, 1),
-            "balance_micro": left.get(model.price.unit),
+            # What a provider bills needs no balance here.
+            "balance_micro": None if price.by_provider else left.get(price.unit),
             "images_left": limits.get("images_left"),
         }
     )
