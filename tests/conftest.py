@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,8 +25,12 @@ os.environ.setdefault("PLAYWRIGHT_BROWSERS_PATH", str(Path.home() / ".cache" / "
 
 _OURS = re.compile(r"^WORKBENCH_")
 _PROVIDERS = re.compile(
-    r"^(FAL_KEY|HF_TOKEN|COMFYUI_URL|SDWEBUI_URL)$|_(API_KEY|API_TOKEN|BASE_URL)$"
+    r"^(FAL_KEY|HF_TOKEN|COG_URL|COMFYUI_URL|SDWEBUI_(URL|AUTH))$|^AZURE_OPENAI_"
+    r"|_(API_KEY|API_TOKEN|BASE_URL)$"
 )
+# A shell that runs the tests in the background has it ignored, by them and by all that they start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 # Each folder gets its mark. What is slow comes first, and what is short fills the gaps at the end.
 # The tests of a module of the browser stay together, and those of the package share one install.
 _MARK_OF_FOLDER = {"faults": pytest.mark.faults}
@@ -65,13 +70,17 @@ def _room_of(item: pytest.Item) -> str:
 
 @pytest.fixture(autouse=True)
 def no_keys_or_settings(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[None]:
     """No test sees the settings or the provider keys of whoever runs it."""
     real = request.node.get_closest_marker("real") is not None
     for name in list(os.environ):
         if _OURS.search(name) or (_PROVIDERS.search(name) and not real):
             monkeypatch.delenv(name)
+    # Nor the keys and the models that they keep at home.
+    monkeypatch.setenv("WORKBENCH_PROVIDERS", str(tmp_path_factory.getbasetemp() / "no-providers"))
     return
 
 

@@ -32,6 +32,7 @@ from workbench.domain.records import (
     BatchPage,
     BatchRecord,
     CancelResult,
+    Cap,
     ChangePage,
     GenerationRecord,
     GenerationView,
@@ -380,6 +381,10 @@ class Store(Protocol):
         self, identity: Identity, model: str, unit: str, amount_micro: int
     ) -> Future[Price]: ...
     def prices(self) -> dict[str, Price]: ...
+    def set_cap(self, identity: Identity, cap: Cap, *, remove: bool = False) -> Future[None]:
+        """Limit what may be spent, in place of an earlier cap of that kind; `remove`: no more."""
+
+    def caps(self, identity: Identity) -> list[Cap]: ...
 
     # -- messages and settings ----------------------------------------------------------------
     def say(

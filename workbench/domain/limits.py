@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 
 #: Names of anonymous visitors begin with it; nobody else's should (see `workspace.identity`).
 VISITOR_PREFIX = "visitor-"
@@ -22,11 +23,14 @@ class VisitorLimits:
         Images of one visitor that wait or are being made at a time.
     queue:
         The same of all visitors together.
+    usd_per_day:
+        What one visitor may spend per day (UTC) of what providers bill to the operator's keys.
     """
 
     images_per_day: int | None = 100
     unfinished: int | None = 8
     queue: int | None = 200
+    usd_per_day: Decimal | None = Decimal(0)
 
 
 def is_visitor(user: str) -> bool:

@@ -370,6 +370,42 @@ def _rebuild_price(unit: str, amount_micro: int, version: int) -> Price:
 
 
 @dataclass(frozen=True, slots=True)
+class Cap:
+    """How much may be spent, and how much of it is gone (reserved amounts included).
+
+    Attributes
+    ----------
+    scope:
+        everybody, user or topic.
+    subject:
+        The user's name or the topic's id; "" for everybody.
+    unit:
+        "token" or a currency.
+    per:
+        day (of UTC) or total.
+    limit_micro, spent_micro:
+        In micro-units.
+    """
+
+    scope: str
+    subject: str
+    unit: str
+    per: str
+    limit_micro: int = 0
+    spent_micro: int = 0
+
+    @property
+    def limit(self) -> Decimal:
+        """What may be spent, in `unit`."""
+        return from_micro(self.limit_micro)
+
+    @property
+    def spent(self) -> Decimal:
+        """What was spent or is reserved, in `unit`."""
+        return from_micro(self.spent_micro)
+
+
+@dataclass(frozen=True, slots=True)
 class MessageRecord:
     """A line of a chat; a topic seen as messages."""
 

@@ -7,8 +7,9 @@ from contextlib import AbstractContextManager, contextmanager
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from workbench.domain.money import TOKEN, check_unit, from_micro, to_micro
-from workbench.domain.records import LedgerEntry, Price
+from workbench.domain.arguments import check_flag, shown
+from workbench.domain.money import TOKEN, USD, check_unit, from_micro, to_micro
+from workbench.domain.records import Cap, Identity, LedgerEntry, Price
 from workbench.errors import InvalidRequest
 from workbench.workspace import frames
 from workbench.workspace.budget import Budget, current_budgets
@@ -60,6 +61,68 @@ class Accounts(Handle):
         """
         self._check_open()
         return _inside(Budget(self, to_micro(limit, field="limit", minimum=0), check_unit(unit)))
+
+    def set_cap(
+        self,
+        limit: Any,
+        *,
+        unit: str = USD,
+        per: str = "day",
+        topic: Any = None,
+        user: str | None = None,
+        all_users: bool = False,
+    ) -> None:
+        """Limit what may be spent from now on; what would go over it is refused before it costs.
+
+        Parameters
+        ----------
+        limit:
+            In `unit`; 0 allows nothing, None takes the cap away.
+        unit:
+            "USD" for what providers bill, "token" for tokens.
+        per:
+            "day" (of UTC) or "total".
+        topic:
+            Only in this topic; None: wherever it is spent.
+        user:
+            Whose spending; None: yours, or with `all_users` everybody's together.
+        all_users:
+            You act as the operator: needed for everybody's and for another user's.
+
+        Raises
+        ------
+        InvalidRequest
+            If an argument is wrong.
+        NotAllowed
+            If it is not yours to set.
+
+        Examples
+        --------
+        >>> import tempfile, workbench as wb
+        >>> with wb.open(tempfile.mkdtemp()) as ws:
+        ...     ws.set_cap(5, per="day")
+        ...     [(str(cap.limit), cap.unit, cap.per, str(cap.spent)) for cap in ws.caps()]
+        [('5', 'USD', 'day', '0')]
+        """
+        if per not in ("day", "total"):
+            raise InvalidRequest("per", f"must be 'day' or 'total', not {shown(per)}.")
+        check_flag("all_users", all_users)
+        micro = None if limit is None else to_micro(limit, field="limit", minimum=0)
+        if topic is not None:
+            if user is not None:
+                raise InvalidRequest("user", "and topic are two caps; set one at a time.")
+            scope, subject = "topic", self._needed_topic_id(topic)
+        elif user is None and all_users:
+            scope, subject = "everybody", ""
+        else:
+            scope, subject = "user", self.user if user is None else text("user", user)
+        who = Identity(self.identity.user, self.identity.team, all_users=all_users)
+        cap = Cap(scope, subject, check_unit(unit), per, micro or 0)
+        self._store.set_cap(who, cap, remove=micro is None).result()
+
+    def caps(self) -> list[Cap]:
+        """Return the caps that bind you, each with what is spent of it."""
+        return self._store.caps(self.identity)
 
     def set_price(self, model: str, amount: Any, unit: str = TOKEN) -> Price:
         """Set what an image of a model costs from now on; kept in the workspace."""

@@ -21,6 +21,7 @@
     images_per_day = 100          # of one visitor; the day is that of UTC
     unfinished = 8                # of one visitor at a time
     queue = 200                   # unfinished ones of all visitors
+    usd_per_day = 0               # of one visitor, for models that providers bill to your keys
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ import os
 import re
 import tomllib
 from dataclasses import dataclass, fields
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +56,7 @@ class Settings:
     visitors_images_per_day: int = 100
     visitors_unfinished: int = 8
     visitors_queue: int = 200
+    visitors_usd_per_day: float = 0
 
     @property
     def visitors(self) -> VisitorLimits:
@@ -62,6 +65,7 @@ class Settings:
             _limit(self.visitors_images_per_day),
             _limit(self.visitors_unfinished),
             _limit(self.visitors_queue),
+            None if self.visitors_usd_per_day < 0 else Decimal(str(self.visitors_usd_per_day)),
         )
 
 
@@ -78,7 +82,9 @@ _LIMITS = {
     "visitors_images_per_day": (_UNLIMITED, 1_000_000),
     "visitors_unfinished": (_UNLIMITED, 1_000_000),
     "visitors_queue": (_UNLIMITED, 1_000_000),
+    "visitors_usd_per_day": (_UNLIMITED, 100_000),
 }
+_AMOUNTS = ("visitors_usd_per_day",)  # whole numbers or not
 
 _HEADERS = ("identity_header", "identity_secret_header")
 _HEADER = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,99}")
@@ -145,9 +151,11 @@ def _checked(values: dict[str, Any], name: str) -> dict[str, Any]:
         low, high = _LIMITS[key]
         if value is False and low == _UNLIMITED:
             continue
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        kinds = (int, float) if key in _AMOUNTS else int
+        if isinstance(value, bool) or not isinstance(value, kinds) or not low <= value <= high:
             hint = " (-1 or false: no limit)" if low == _UNLIMITED else ""
+            whole = "number" if key in _AMOUNTS else "whole number"
             raise ConfigurationError(
-                f"{name}: {key} must be a whole number from {low} to {high}{hint}, not {value!r}."
+                f"{name}: {key} must be a {whole} from {low} to {high}{hint}, not {value!r}."
             )
     return {key: _UNLIMITED if value is False else value for key, value in values.items()}

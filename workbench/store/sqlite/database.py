@@ -154,6 +154,10 @@ class Database:
 
         return end
 
+    def now_ms(self) -> int:
+        """Return the time by the clock that rows are dated with (UTC milliseconds)."""
+        return self._clock.now_ms()
+
     @property
     def waiting_since(self) -> float | None:
         """Since when (monotonic seconds) a write waits for another process; None: it does not."""

@@ -13,7 +13,7 @@ from workbench.domain.records import GenerationRecord, Identity, Price
 from workbench.domain.status import ErrorKind, Status
 from workbench.errors import InvalidRequest, NotAllowed
 from workbench.ports import Failure
-from workbench.store.sqlite import access, control, jobs, ledger, outcomes, siblings, visitors
+from workbench.store.sqlite import access, caps, control, jobs, ledger, outcomes, siblings, visitors
 from workbench.store.sqlite.queries import sql
 
 if TYPE_CHECKING:
@@ -55,7 +55,8 @@ def retry(
         raise NotAllowed(_why_not(row))
     again = tx.scalar(sql("jobs.active_retry"), (generation_id,))
     if again is None:
-        visitors.check(tx, limits, row["owner"], 1)
+        visitors.check(tx, limits, row["owner"], 1, price)
+        caps.check(tx, row["owner"], row["topic_id"], price, 1)
         again = _again(tx, row, price)
     return siblings.record(tx, again)
 
@@ -163,10 +164,11 @@ def resolve_unknown(
     jobs.end_if_done(tx, row["job_id"], AttemptState.UNKNOWN)
     if outcome != "retry":
         return siblings.record(tx, generation_id)
-    visitors.check(tx, limits, row["owner"], 1)
     price = Price(
         unit=row["unit"] or TOKEN,
         amount_micro=row["reserved_micro"],
         version=row["rate_version"] or 0,
     )
+    visitors.check(tx, limits, row["owner"], 1, price)
+    caps.check(tx, row["owner"], row["topic_id"], price, 1)
     return siblings.record(tx, _again(tx, row, price))

@@ -16,6 +16,7 @@ from workbench.domain.records import (
     AssetRecord,
     AttemptRecord,
     BatchRecord,
+    Cap,
     ChangePage,
     GenerationRecord,
     Identity,
@@ -35,6 +36,7 @@ from workbench.domain.submissions import NewBatch, NewImport
 from workbench.errors import NotAllowed
 from workbench.ports import Clock, GenerationQuery, RunnerInfo
 from workbench.store.sqlite import (
+    caps,
     connect,
     feed,
     frame,
@@ -486,6 +488,15 @@ class SqliteStore(JobOperations, ViewOperations):
     ) -> Future[Price]:
         """See `prices.set_price`."""
         return self._full(lambda tx: prices.set_price(tx, identity, model, unit, amount_micro))
+
+    def set_cap(self, identity: Identity, cap: Cap, *, remove: bool = False) -> Future[None]:
+        """See `caps.set_cap`."""
+        return self._full(lambda tx: caps.set_cap(tx, identity, cap, remove=remove))
+
+    def caps(self, identity: Identity) -> list[Cap]:
+        """See `caps.caps`."""
+        with self.database.reading() as reader:
+            return caps.caps(reader, identity, self.database.now_ms())
 
     def prices(self) -> dict[str, Price]:
         """See `prices.prices`."""

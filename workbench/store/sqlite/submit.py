@@ -15,6 +15,7 @@ from workbench.domain.submissions import NewBatch, NewImport
 from workbench.errors import InvalidRequest, NotAllowed, NotFound
 from workbench.store.sqlite import (
     access,
+    caps,
     control,
     feed,
     ledger,
@@ -117,8 +118,9 @@ def submit_batch(tx: Transaction, new: NewBatch) -> BatchRecord:
     known = _known(tx, new.identity, new.client_key)
     if known is not None:
         return known
-    visitors.check(tx, new.limits, new.identity.user, new.n)
+    visitors.check(tx, new.limits, new.identity.user, new.n, new.price)
     _check_still_there(tx, new.needed_assets)
+    caps.check(tx, new.identity.user, new.topic_id, new.price, new.n)
     if not new.price.by_provider:
         need = new.price.amount_micro * new.n
         have = ledger.balance(tx, new.identity.user, new.price.unit) if need else 0

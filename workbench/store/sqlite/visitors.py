@@ -6,9 +6,12 @@ both take the last place.
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from workbench.domain.limits import VisitorLimits, day_start, is_visitor
+from workbench.domain.money import amount_text, to_micro
+from workbench.domain.records import Price
 from workbench.errors import LimitReached
 from workbench.store.sqlite.queries import sql
 
@@ -16,8 +19,12 @@ if TYPE_CHECKING:
     from workbench.store.sqlite.rows import Querying
     from workbench.store.sqlite.writer import Transaction
 
+_FREE = Price()
 
-def check(tx: Transaction, limits: VisitorLimits | None, user: str, n: int) -> None:
+
+def check(
+    tx: Transaction, limits: VisitorLimits | None, user: str, n: int, price: Price = _FREE
+) -> None:
     """Raise LimitReached if a visitor may not have `n` images more now.
 
     Parameters
@@ -30,11 +37,15 @@ def check(tx: Transaction, limits: VisitorLimits | None, user: str, n: int) -> N
         who will own them; whoever is no visitor has no limits.
     n:
         how many.
+    price:
+        what one of them costs. What a provider bills is the operator's money.
     """
     if limits is None or not is_visitor(user):
         return
     if 0 in (limits.images_per_day, limits.unfinished, limits.queue):
         raise LimitReached("Visitors cannot make images here.")
+    if price.by_provider and limits.usd_per_day is not None:
+        _check_money(tx, limits.usd_per_day, user, price, n)
     if limits.images_per_day is not None:
         _check_day(images_made(tx, user, day_start(tx.now)), n, limits.images_per_day)
     if limits.unfinished is not None:
@@ -50,6 +61,21 @@ def images_made(source: Querying, user: str, since: int) -> int:
     Those on their way count, failed and cancelled ones do not, nor do imports.
     """
     return int(source.scalar(sql("visitors.made"), {"user": user, "since": since}))
+
+
+def _check_money(tx: Transaction, most: Decimal, user: str, price: Price, n: int) -> None:
+    if most == 0:
+        raise LimitReached(
+            "This model costs real money and is not for visitors here. Choose another one."
+        )
+    values = {"unit": price.unit, "user": user, "topic": None, "since": day_start(tx.now)}
+    spent = int(tx.scalar(sql("caps.day"), values))
+    if spent + price.amount_micro * n > to_micro(most) or spent >= to_micro(most):
+        raise LimitReached(
+            f"Your pictures of today have cost {amount_text(spent, price.unit)}, and "
+            f"{amount_text(to_micro(most), price.unit)} a day is the limit here. Ask for fewer, "
+            "choose another model, or come back after midnight (UTC)."
+        )
 
 
 def _check_day(have: int, n: int, most: int) -> None:
