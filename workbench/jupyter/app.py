@@ -16,6 +16,7 @@ from workbench.jupyter.supervise import Part, supervise
 from workbench.jupyter.worker import stop_on_signals
 from workbench.workspace.identity import MODES, SECRET_VARIABLE
 from workbench.workspace.location import default_folder, resolve
+from workbench.workspace.plugins import WORKER_HAS, ready_providers
 from workbench.workspace.settings import load_settings
 
 DEFAULT_NOTEBOOK = "app.ipynb"
@@ -123,7 +124,9 @@ def run(arguments: argparse.Namespace) -> int:
             headers=headers,
             extra=extra,
         ),
-        page_environment(os.environ, folder, arguments.identity),
+        page_environment(
+            os.environ, folder, arguments.identity, ready_providers(load_settings(folder).servers)
+        ),
     )
     worker = Part(
         "worker",
@@ -214,7 +217,9 @@ def voila_command(
     return [*command, *extra]
 
 
-def page_environment(environment: Mapping[str, str], folder: Path, identity: str) -> dict[str, str]:
+def page_environment(
+    environment: Mapping[str, str], folder: Path, identity: str, ready: Sequence[str] = ()
+) -> dict[str, str]:
     """Return what Voilà, and so every page kernel, may know: no secret but the proxy's.
 
     Examples
@@ -226,6 +231,7 @@ def page_environment(environment: Mapping[str, str], folder: Path, identity: str
         "WORKBENCH_HOME": str(folder),
         "WORKBENCH_IDENTITY": identity,
         "WORKBENCH_RUN_JOBS": "0",
+        WORKER_HAS: ",".join(ready),
     }
     kept = {
         name: value

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from workbench._version import __version__
 from workbench.errors import ConfigurationError, InvalidRequest, NotFound, WorkbenchError
-from workbench.jupyter import app, care, lab, worker
+from workbench.jupyter import app, care, lab, providers, worker
 
 _EPILOG = """\
 examples:
@@ -54,6 +54,7 @@ def build_parser() -> argparse.ArgumentParser:
     app.add_parser(commands)
     worker.add_parser(commands)
     care.add_parsers(commands)
+    providers.add_parser(commands)
     return parser
 
 

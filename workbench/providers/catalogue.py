@@ -23,21 +23,23 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import platformdirs
+
 from workbench.domain.parameters import Model, Parameter, ParameterKind
 from workbench.domain.rates import Rate
 from workbench.domain.status import Operation
 from workbench.errors import ConfigurationError
 
-FOLDER = "WORKBENCH_PROVIDERS"  # where refreshed and own files are; else in Jupyter's data folder
+FOLDER = "WORKBENCH_PROVIDERS"  # where refreshed and own files are; else the user's settings folder
 FORMAT = 1
 _MAX_BYTES = 20_000_000
 _MOST_AT_ONCE = 10
@@ -97,9 +99,7 @@ def own_folder() -> Path:
     given = os.environ.get(FOLDER, "").strip()
     if given:
         return Path(given).expanduser()
-    from jupyter_core.paths import jupyter_data_dir
-
-    return Path(jupyter_data_dir()) / "image-workbench" / "providers"
+    return Path(platformdirs.user_config_dir("image-workbench", appauthor=False))
 
 
 def load(data: str, provider: str) -> Catalogue:
@@ -138,6 +138,40 @@ def load(data: str, provider: str) -> Catalogue:
             raise ConfigurationError(f"{name} cannot be read: {error}") from None
         whole = _laid_over(whole, _parsed(text, name))
     return catalogue_of(whole, provider, f"{data}.json")
+
+
+def keep_refreshed(data: str, entries: Sequence[Mapping[str, Any]]) -> int:
+    """Write what a provider said about its models, in the place of what it said before.
+
+    Entries that are not in order are left out: one strange model must not cost all the others.
+
+    Returns
+    -------
+    int
+        How many were kept.
+
+    Raises
+    ------
+    ConfigurationError
+        None of them is in order; nothing is written.
+    """
+    today = datetime.now(UTC).date().isoformat()
+    kept = []
+    for entry in entries:
+        try:
+            entry_of(entry, "refreshed", today)
+        except (KeyError, TypeError, ValueError, InvalidOperation, AttributeError):
+            continue
+        kept.append(dict(entry))
+    if not kept:
+        raise ConfigurationError("None of the models that were read can be used.")
+    whole = {"format": FORMAT, "dated": today, "models": kept}
+    place = own_folder() / f"{data}.refreshed.json"
+    place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    part = place.with_suffix(f".{os.getpid()}")
+    part.write_text(json.dumps(whole, indent=1), "utf-8")
+    part.replace(place)
+    return len(kept)
 
 
 def catalogue_of(whole: Mapping[str, Any], provider: str, name: str) -> Catalogue:

@@ -30,7 +30,7 @@ from workbench.errors import ConfigurationError, ProviderError, WorkbenchError
 from workbench.ports import ProviderState
 from workbench.providers import failures, keys
 from workbench.providers.addresses import check_base_url, origin_of
-from workbench.providers.catalogue import Catalogue, Entry, load
+from workbench.providers.catalogue import Catalogue, Entry, keep_refreshed, load
 from workbench.providers.http import USUAL_PATIENCE, Form, Line, Patience
 from workbench.providers.polling import Pace
 from workbench.providers.redaction import Secret, plain
@@ -97,7 +97,8 @@ class Hosted:
         pace: Callable[[], Pace] = Pace,
     ) -> None:
         self.name = name or self.usual_name
-        self.concurrency = concurrency or self.usual_concurrency
+        self._came_with = self.concurrency = concurrency or self.usual_concurrency
+        self._set_base_url: str | None = None
         self.deadline_s = patience.total_s + _MARGIN_S
         self._base_url = base_url
         self._key = Secret(key) if isinstance(key, str) else key
@@ -140,6 +141,49 @@ class Hosted:
             ErrorKind.UNAVAILABLE, f"{self.title} has nothing to ask for without cost."
         )
 
+    async def refresh(self) -> str:
+        """Read anew which models there are and what they cost; returns a sentence.
+
+        What was read lies over the data file of the package until it is read again.
+
+        Raises
+        ------
+        ProviderError
+            It cannot be asked, or did not answer well.
+        """
+        entries = await self._read_models()
+        if entries is None:
+            raise ProviderError(
+                ErrorKind.UNAVAILABLE,
+                f"{self.title} cannot be asked for its models; they are in a data file of this "
+                "package.",
+            )
+        count = await asyncio.to_thread(keep_refreshed, self.data, entries)
+        self._loaded = None
+        return f"{self.title}: {count} models as of today."
+
+    # -- what people set --------------------------------------------------------------------------
+
+    @property
+    def base_url(self) -> str:
+        """Where its server is, as far as that can be said ("" if what was set is no address)."""
+        try:
+            return self._base()
+        except ConfigurationError:
+            return ""
+
+    @property
+    def key_place(self) -> str | None:
+        """Where its key is: the name of a variable, "keyring", "file", "code"; None: nowhere."""
+        if self._key is not None:
+            return "code"
+        return keys.place_of(self.name, self._own_variables())
+
+    def configure(self, *, base_url: str | None, concurrency: int | None) -> None:
+        """Use another address, or make more jobs at once; None: as it came."""
+        self._set_base_url = base_url
+        self.concurrency = concurrency or self._came_with
+
     # -- one job: for subclasses ------------------------------------------------------------------
 
     async def submit(self, request: JobRequest) -> JobRef:
@@ -160,6 +204,10 @@ class Hosted:
     async def close(self) -> None:
         """Close connections."""
         await self._line.close()
+
+    async def _read_models(self) -> Sequence[Mapping[str, Any]] | None:
+        """Return the models that the server has, as in a data file; None: it has no list."""
+        return None
 
     # -- what subclasses say ----------------------------------------------------------------------
 
@@ -306,15 +354,20 @@ class Hosted:
     def _base(self) -> str:
         if self._base_url is not None:
             return check_base_url(self._base_url, "base_url")
+        if self._set_base_url is not None:
+            return self._set_base_url
         given = os.environ.get(self.address_variable) if self.address_variable else None
         return check_base_url(given or self.home, self.address_variable or "base_url")
 
     def _current_key(self) -> Secret | None:
         if self._key is not None:
             return self._key
-        if self._base_url is not None:
-            return None  # a key of the environment goes to the provider, or where that was set to
-        return keys.find(self.name, self.key_variables)
+        return keys.find(self.name, self._own_variables())
+
+    def _own_variables(self) -> tuple[str, ...]:
+        # A key of the environment goes to the provider, or to where that was set to: not to a
+        # server that has a name and an address of its own.
+        return self.key_variables if self._base_url is None else ()
 
     def _usable_key(self) -> Secret | None:
         key = self._current_key()

@@ -1,11 +1,12 @@
 """Keys of providers: from the environment, the system's keyring, or a file that only you can read.
 
-A key is looked up anew for each call, so that one that is entered or changed counts at once. It is
-a `Secret` from the moment it is read; nothing here returns, logs or stores one as text.
+A key is looked up anew for each job, so that one that is entered or changed counts at once; on an
+event loop, which must not wait for a disk, what was read last counts. It is a `Secret` from the moment it is read; nothing here returns, logs or stores one as text.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import stat
@@ -20,12 +21,16 @@ from workbench.errors import ConfigurationError, InvalidRequest
 from workbench.providers.catalogue import own_folder
 from workbench.providers.redaction import Secret
 
+# Set in the kernels of pages: names of the providers that the worker beside them has keys for. They
+# themselves have none, whoever's files they could read.
+OF_WORKER = "WORKBENCH_WORKER_HAS"
 SERVICE = "image-workbench"
 FILE = "keys.json"
 LONGEST_KEY = 4_000
 _MAX_FILE_BYTES = 1_000_000
 
 _lock = threading.Lock()
+_last_read: dict[Path, dict[str, Any]] = {}
 _of_keyring: dict[str, Secret] = {}  # asking it may take a second, and may ask the user
 
 
@@ -48,6 +53,8 @@ def find(provider: str, variables: Sequence[str] = ()) -> Secret | None:
         value = os.environ.get(name, "").strip()
         if value:
             return Secret(value)
+    if is_page():
+        return None
     kept = _kept().get(provider)
     if not isinstance(kept, dict):
         return None
@@ -57,11 +64,23 @@ def find(provider: str, variables: Sequence[str] = ()) -> Secret | None:
     return Secret(key) if isinstance(key, str) and key else None
 
 
+def is_page() -> bool:
+    """Tell whether this is the kernel of a page, which uses no keys and keeps none."""
+    return OF_WORKER in os.environ
+
+
+def worker_has(provider: str) -> bool:
+    """Tell whether this is the kernel of a page, and the worker beside it can use a provider."""
+    return provider in os.environ.get(OF_WORKER, "").split(",")
+
+
 def place_of(provider: str, variables: Sequence[str] = ()) -> str | None:
     """Tell where the key of a provider is: a variable's name, "keyring", "file", or None."""
     for name in variables:
         if os.environ.get(name, "").strip():
             return name
+    if is_page():
+        return None
     kept = _kept().get(provider)
     if not isinstance(kept, dict):
         return None
@@ -129,6 +148,22 @@ def path() -> Path:
 
 def _kept() -> dict[str, Any]:
     place = path()
+    if place in _last_read and _on_loop():
+        return dict(_last_read[place])
+    kept = _read(place)
+    _last_read[place] = kept
+    return dict(kept)
+
+
+def _on_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _read(place: Path) -> dict[str, Any]:
     try:
         descriptor = os.open(place, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
     except FileNotFoundError:
@@ -162,6 +197,7 @@ def _write(kept: dict[str, Any]) -> None:
             file.flush()
             os.fsync(file.fileno())
         Path(name).replace(place)
+        _last_read[place] = dict(kept)
     except BaseException:
         with suppress(OSError):
             Path(name).unlink()

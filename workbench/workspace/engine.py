@@ -92,7 +92,7 @@ class Engine:
                 ),
             )
             self.registry = ProviderRegistry(self.store.prices)
-            self.registry.load()
+            self.registry.load(self.settings.servers)
             self.executor = LocalExecutor(threads=self.settings.runner_work_threads)
             self.loop = EngineLoop()
             self.loop.start()

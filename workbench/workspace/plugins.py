@@ -7,26 +7,54 @@ import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
+from types import MappingProxyType
+from typing import Any
 
 from workbench.domain.arguments import shown
-from workbench.domain.parameters import Model, closest
+from workbench.domain.parameters import Model, closest, unknown_name
 from workbench.domain.records import Price
 from workbench.errors import InvalidRequest
 from workbench.ports import Provider, ProviderState
+from workbench.providers import keys, own_settings
 
 GROUP = "workbench.providers"
+WORKER_HAS = keys.OF_WORKER
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderInfo:
-    """What people see of a provider: name, title, help, and whether it can be used here."""
+    """What people see of a provider: name, title, help, and whether it can be used here.
+
+    Attributes
+    ----------
+    name, title, help:
+        Its name in model ids, and what people read.
+    state:
+        Ready, or what is missing.
+    models:
+        Ids of its models.
+    concurrency:
+        Jobs at once over all processes of a workspace.
+    base_url:
+        Where its server is; None: it has none.
+    takes_key, key_place:
+        Whether it wants a key, and where that is: the name of a variable, "keyring", "file",
+        "code", or None.
+    testable:
+        Whether ``ws.test_provider`` can ask it something that costs nothing.
+    """
 
     name: str
     title: str
     help: str
     state: ProviderState
     models: tuple[str, ...]
+    concurrency: int = 1
+    base_url: str | None = None
+    takes_key: bool = False
+    key_place: str | None = None
+    testable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +80,37 @@ class ProviderRegistry:
         self.providers: dict[str, Provider] = {}
         self.broken: list[BrokenPlugin] = []
 
-    def load(self) -> None:
-        """Load every installed plugin; a broken one is remembered, not raised."""
-        for entry in entry_points(group=GROUP):
-            self._load(entry)
+    def load(self, servers: Mapping[str, Mapping[str, Any]] = MappingProxyType({})) -> None:
+        """Load every installed plugin; a broken one is remembered, not raised.
 
-    def _load(self, entry: EntryPoint) -> None:
+        Parameters
+        ----------
+        servers:
+            Servers of the settings file, by name: the plugin that speaks to each ("kind") and what
+            its class is given.
+        """
+        entries = {entry.name: entry for entry in entry_points(group=GROUP)}
+        for name, entry in entries.items():
+            self._load(name, entry, {})
+        for name, given in servers.items():
+            options = dict(given)
+            kind = options.pop("kind", None)
+            found = entries.get(kind) if isinstance(kind, str) else None
+            if found is None:
+                text = (
+                    f"The server {name!r} of the settings has no kind that is installed: {kind!r}."
+                )
+                self.broken.append(BrokenPlugin(name, text, ""))
+            else:
+                self._load(name, found, {"name": name, **options})
+
+    def _load(self, name: str, entry: EntryPoint, options: Mapping[str, Any]) -> None:
         # Border "plugin load": a plugin that fails must not take the workspace with it.
         try:
-            self.add(entry.load()())
+            self.add(entry.load()(**options))
         except Exception as error:  # noqa: BLE001 - see above
-            message = f"The provider plugin {entry.name!r} could not be loaded: {error}"
-            self.broken.append(BrokenPlugin(entry.name, message, traceback.format_exc()))
+            message = f"The provider plugin {name!r} could not be loaded: {error}"
+            self.broken.append(BrokenPlugin(name, message, traceback.format_exc()))
 
     def add(self, provider: Provider) -> None:
         """Add one provider (plugins call this through their entry point; tests directly).
@@ -84,18 +131,37 @@ class ProviderRegistry:
             )
         if provider.name in self.providers:
             raise InvalidRequest("provider", f"there is a provider {provider.name!r} already.")
+        configure = getattr(provider, "configure", None)
+        if configure is not None:
+            own = own_settings.of(provider.name)
+            configure(base_url=own.base_url, concurrency=own.concurrency)
         self.providers[provider.name] = provider
+
+    def provider(self, name: object) -> Provider:
+        """Return the provider with this name, or raise InvalidRequest with a near match."""
+        found = self.providers.get(name) if isinstance(name, str) else None
+        if found is None:
+            raise unknown_name(name, self.providers, "there is no provider")
+        return found
+
+    def configure(self, name: str, settings: own_settings.OwnSettings) -> None:
+        """Set address and jobs at once of a provider, here and for later.
+
+        Raises
+        ------
+        InvalidRequest
+            There is no such provider, or it has nothing to set.
+        """
+        configure = getattr(self.provider(name), "configure", None)
+        if configure is None:
+            raise InvalidRequest("provider", f"{name!r} has nothing that can be set.")
+        configure(base_url=settings.base_url, concurrency=settings.concurrency)
+        own_settings.put(name, settings)
 
     def infos(self) -> list[ProviderInfo]:
         """Return what people see of every provider, broken plugins included."""
         infos = [
-            ProviderInfo(
-                provider.name,
-                provider.title,
-                provider.help,
-                _state_of(provider),
-                tuple(model.id for model in self._models_of(provider)),
-            )
+            _info_of(provider, tuple(model.id for model in self._models_of(provider)))
             for provider in list(self.providers.values())
         ]
         infos += [
@@ -139,6 +205,11 @@ class ProviderRegistry:
         """
         if not isinstance(name, str):
             raise InvalidRequest("model", f"must be the name of a model, not {shown(name)}.")
+        owner = self.providers.get(name.partition(":")[0])
+        of_one = [] if owner is None else self._models_of(owner)
+        for model in of_one:
+            if name == model.id:  # the usual case, without looking at all the others
+                return replace(model, price=self._prices().get(model.id, model.price))
         models = self.models()
         for model in models:
             if name == model.id or name in model.aliases:
@@ -158,8 +229,48 @@ class ProviderRegistry:
         return provider, model
 
 
+def keep_key(provider: str, key: str) -> str:
+    """Keep a provider's key for this user; see `workbench.providers.keys.keep`."""
+    return keys.keep(provider, key)
+
+
+def forget_key(provider: str) -> bool:
+    """Remove a key that was kept; False if there was none."""
+    return keys.forget(provider)
+
+
+def ready_providers(servers: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return which providers can be used here: page kernels, without keys, could not tell."""
+    registry = ProviderRegistry(dict)
+    registry.load(servers)
+    return [info.name for info in registry.infos() if info.state.ready]
+
+
+def _info_of(provider: Provider, models: tuple[str, ...]) -> ProviderInfo:
+    # Border "plugin load", as above: what only some providers have.
+    try:
+        base_url, place = getattr(provider, "base_url", None), getattr(provider, "key_place", None)
+        takes_key = bool(getattr(provider, "key_variables", ()) or place)
+    except Exception:  # noqa: BLE001 - its state says what is wrong
+        base_url, place, takes_key = None, None, True
+    return ProviderInfo(
+        provider.name,
+        provider.title,
+        provider.help,
+        _state_of(provider),
+        models,
+        concurrency=provider.concurrency,
+        base_url=base_url,
+        takes_key=takes_key,
+        key_place=place,
+        testable=hasattr(provider, "test"),
+    )
+
+
 def _state_of(provider: Provider) -> ProviderState:
     # Border "plugin load", as above.
+    if keys.worker_has(provider.name):
+        return ProviderState(True)  # it runs the jobs, and has the key
     try:
         return provider.state()
     except Exception as error:  # noqa: BLE001 - see above

@@ -17,6 +17,11 @@
     [identity]                    # where a trusted proxy names the user; see `identity`
     header = "X-Forwarded-User"
     secret_header = "X-Workbench-Secret"
+    [servers.attic]               # one of your own: which provider speaks to it, and how
+    kind = "openai"
+    base_url = "http://127.0.0.1:8080/v1"
+    profile = "stable-diffusion.cpp"
+    models = ["sd-cpp-local"]
     [visitors]                    # anonymous ones; 0: nothing, false: no limit
     images_per_day = 100          # of one visitor; the day is that of UTC
     unfinished = 8                # of one visitor at a time
@@ -29,7 +34,8 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -57,6 +63,7 @@ class Settings:
     visitors_unfinished: int = 8
     visitors_queue: int = 200
     visitors_usd_per_day: float = 0
+    servers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def visitors(self) -> VisitorLimits:
@@ -126,11 +133,27 @@ def load_settings(folder: Path) -> Settings:
 def _flat(table: dict[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in table.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and key != "servers":
             flat.update({f"{key}_{name}": item for name, item in value.items()})
         else:
             flat[key] = value
     return flat
+
+
+def _check_servers(name: str, value: object) -> None:
+    if not isinstance(value, dict):
+        raise ConfigurationError(f"{name}: write a server as a table: [servers.attic].")
+    for server, given in value.items():
+        if not isinstance(given, dict) or not isinstance(given.get("kind"), str):
+            raise ConfigurationError(
+                f"{name}: the server {server!r} needs a kind: the provider that speaks to it."
+            )
+        if "key" in given:
+            # The file lies in the workspace, which people share and back up.
+            raise ConfigurationError(
+                f"{name}: keys do not belong into this file. Enter the key of {server!r} with "
+                f"jupyter workbench providers key {server}."
+            )
 
 
 def _checked(values: dict[str, Any], name: str) -> dict[str, Any]:
@@ -140,6 +163,9 @@ def _checked(values: dict[str, Any], name: str) -> dict[str, Any]:
             near = closest(key, known)
             hint = f" Did you mean {near!r}?" if near else f" There are: {', '.join(known)}."
             raise ConfigurationError(f"{name}: there is no setting {key!r}.{hint}")
+        if key == "servers":
+            _check_servers(name, value)
+            continue
         if key == "default_model":
             if not isinstance(value, str) or not value:
                 raise ConfigurationError(f"{name}: default_model must be the name of a model.")

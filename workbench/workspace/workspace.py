@@ -10,13 +10,13 @@ from types import TracebackType
 from typing import Any, Self
 
 from workbench.domain.arguments import check_flag, shown
-from workbench.domain.parameters import MAX_PROMPT_CHARACTERS, Model
+from workbench.domain.parameters import MAX_PROMPT_CHARACTERS
 from workbench.domain.records import (
     Identity,
     MessageRecord,
 )
 from workbench.errors import InvalidRequest
-from workbench.ports import Provider, Selection
+from workbench.ports import Selection
 from workbench.workspace import display, everything
 from workbench.workspace.accounts import Accounts
 from workbench.workspace.backup import write_backup
@@ -30,14 +30,14 @@ from workbench.workspace.handle import check_page_limit, text
 from workbench.workspace.identity import resolve_owner
 from workbench.workspace.location import resolve, switch
 from workbench.workspace.page import Page
-from workbench.workspace.plugins import ProviderInfo
+from workbench.workspace.providers import Providers
 from workbench.workspace.tables import Tables
 from workbench.workspace.topic import Project, Topic
 from workbench.workspace.trash import Trash, TrashedItem, restore_item
 from workbench.workspace.waiting import wait_async, wait_blocking
 
 
-class Workspace(Accounts, Following, Generating, Tables):
+class Workspace(Accounts, Following, Generating, Providers, Tables):
     """One durable place for pictures: a database and a folder of image files.
 
     Open one with `workbench.open`; several in one process on the same folder share one engine.
@@ -248,29 +248,6 @@ class Workspace(Accounts, Following, Generating, Tables):
     def empty_trash(self) -> int:
         """Delete what is in your trash for good, files included; returns how many files went."""
         return self._engine.remove_files(self._store.purge(self.identity).result())
-
-    # -- providers --------------------------------------------------------------------------------
-
-    def providers(self) -> list[ProviderInfo]:
-        """Return every provider with its state: ready, or what is missing."""
-        self._check_open()
-        return self._engine.registry.infos()
-
-    def models(self) -> list[Model]:
-        """Return every model with its parameters and price."""
-        self._check_open()
-        return self._engine.registry.models()
-
-    def model(self, name: str) -> Model:
-        """Return one model by id ("builtin:sketch") or alias ("sketch")."""
-        self._check_open()
-        return self._engine.registry.model(name)
-
-    def add_provider(self, provider: Provider) -> None:
-        """Add a provider to this process's engine (installed plugins are there by themselves)."""
-        self._check_open()
-        self._engine.registry.add(provider)
-        self._engine.hub.notify()  # jobs may have waited for it
 
     # -- messages ---------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from email.parser import BytesParser
 from email.policy import HTTP
@@ -269,6 +270,8 @@ class _Server(ThreadingHTTPServer):
 
     def cut_all(self) -> None:
         for connection in list(self._open):
+            with suppress(OSError):  # wakes the thread that waits for its next request
+                connection.shutdown(socket.SHUT_RDWR)
             _cut(connection)
 
     def handle_error(self, request: Any, client_address: Any) -> None:

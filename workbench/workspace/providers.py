@@ -1,0 +1,159 @@
+"""The providers of a workspace: what they offer, what is missing, and what can be set."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from workbench.domain.parameters import Model
+from workbench.domain.status import ErrorKind
+from workbench.errors import InvalidRequest, NotAllowed, ProviderError, WorkbenchError
+from workbench.ports import Provider
+from workbench.providers import keys, own_settings
+from workbench.workspace.handle import Handle, text
+from workbench.workspace.plugins import ProviderInfo
+
+_TEST_S = 20.0
+_REFRESH_S = 120.0
+
+
+async def ask(provider: Provider, what: str, within_s: float) -> str:
+    """Let a provider "test" or "refresh" itself; returns its sentence.
+
+    Raises
+    ------
+    InvalidRequest
+        It cannot do that.
+    ProviderError
+        It went wrong; the text says what to look at.
+    """
+    work = getattr(provider, what, None)
+    if work is None:
+        raise InvalidRequest("provider", f"{provider.title} has nothing to {what}.")
+    try:
+        async with asyncio.timeout(within_s):
+            await asyncio.to_thread(provider.state)  # it may read its key from a disk
+            return str(await work())
+    except TimeoutError:
+        raise ProviderError(
+            ErrorKind.TRANSIENT, f"{provider.title} did not answer within {within_s:.0f} s."
+        ) from None
+    except WorkbenchError:
+        raise
+    except Exception as error:  # noqa: BLE001 - border "plugin": its text may hold anything
+        raise ProviderError(
+            ErrorKind.INTERNAL, f"{provider.title} failed ({type(error).__name__})."
+        ) from None
+
+
+async def ask_once(provider: Provider, what: str) -> str:
+    """As `ask`, for a program that does nothing else."""
+    try:
+        return await ask(provider, what, _REFRESH_S)
+    finally:
+        await provider.close()
+
+
+class Providers(Handle):
+    """The part of a workspace that looks after providers."""
+
+    def providers(self) -> list[ProviderInfo]:
+        """Return every provider with its state: ready, or what is missing."""
+        self._check_open()
+        return self._engine.registry.infos()
+
+    def models(self) -> list[Model]:
+        """Return every model with its parameters and price."""
+        self._check_open()
+        return self._engine.registry.models()
+
+    def model(self, name: str) -> Model:
+        """Return one model by id ("builtin:sketch") or alias ("sketch")."""
+        self._check_open()
+        return self._engine.registry.model(name)
+
+    def add_provider(self, provider: Provider) -> None:
+        """Add a provider to this process's engine (installed plugins are there by themselves)."""
+        self._check_open()
+        self._engine.registry.add(provider)
+        self._engine.hub.notify()  # jobs may have waited for it
+
+    # -- setting them up --------------------------------------------------------------------------
+
+    def test_provider(self, name: str) -> str:
+        """Ask a provider's server something that costs nothing; returns a sentence.
+
+        Raises
+        ------
+        InvalidRequest
+            There is no such provider, or it has nothing to ask for.
+        ProviderError
+            It did not answer, or not well; the text says what to look at.
+
+        Examples
+        --------
+        ::
+
+            ws.test_provider("openai")      # 'OpenAI answered; 23 models.'
+        """
+        return self._asked(name, "test", _TEST_S)
+
+    def refresh_provider(self, name: str) -> str:
+        """Read anew which models a provider has and what they cost; returns a sentence.
+
+        Raises
+        ------
+        InvalidRequest, ProviderError
+            As `test_provider`.
+        """
+        return self._asked(name, "refresh", _REFRESH_S)
+
+    def _asked(self, name: str, what: str, within_s: float) -> str:
+        self._may_set_up()
+        provider = self._engine.registry.provider(name)
+        self._engine.check_may_block()
+        return self._engine.loop.submit(ask(provider, what, within_s)).result()
+
+    def set_key(self, name: str, key: str) -> str:
+        """Keep a provider's key for you, in the system's keyring or else a file of yours alone.
+
+        It is in no workspace, and nothing gives it back. Better type it where it is not saved:
+        ``jupyter workbench providers key NAME``, or the provider's settings in the widget.
+
+        Returns
+        -------
+        str
+            "keyring" or "file".
+        """
+        self._may_set_up()
+        self._engine.registry.provider(name)
+        place = keys.keep(name, text("key", key))
+        self._engine.hub.notify()  # jobs may have waited for it
+        return place
+
+    def forget_key(self, name: str) -> bool:
+        """Remove a key that was kept; False if there was none."""
+        self._may_set_up()
+        return keys.forget(text("name", name))
+
+    def set_provider(self, name: str, *, base_url: Any = None, concurrency: Any = None) -> None:
+        """Use another address of a provider, or make more of its jobs at once; here and for later.
+
+        Parameters
+        ----------
+        name:
+            The provider's.
+        base_url:
+            Where its server is; None: as it comes.
+        concurrency:
+            Jobs at once, 1 to 64; None: as it comes.
+        """
+        self._may_set_up()
+        self._engine.registry.configure(name, own_settings.checked(base_url, concurrency))
+        self._engine.hub.notify()
+
+    def _may_set_up(self) -> None:
+        """Raise NotAllowed for visitors: keys and addresses are the operator's."""
+        self._check_open()
+        if self._limits is not None or keys.is_page():
+            raise NotAllowed("Providers are set up by whoever runs this.")
