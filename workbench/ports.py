@@ -45,6 +45,7 @@ from workbench.domain.records import (
     MessageRecord,
     Price,
     ProjectRecord,
+    Spent,
     TopicRecord,
     TopicView,
     TrashItem,
@@ -385,6 +386,8 @@ class Store(Protocol):
         """Limit what may be spent, in place of an earlier cap of that kind; `remove`: no more."""
 
     def caps(self, identity: Identity) -> list[Cap]: ...
+    def spend(self, identity: Identity, by: str, *, since_ms: int = 0) -> list[Spent]:
+        """What was spent by "day", "provider", "model", "topic" or "user"."""
 
     # -- messages and settings ----------------------------------------------------------------
     def say(

@@ -192,8 +192,10 @@ def test_a_backup_without_space_leaves_nothing_behind(mount, tmp_path: Path) -> 
 def test_a_migration_without_space_leaves_the_old_schema(mount, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     more = tmp_path / "more"
     more.mkdir()
-    (more / f"{NEWEST + 1:04}_large.sql").write_text("CREATE TABLE large (x); INSERT INTO large SELECT "
-                                         "zeroblob(2000000) FROM meta;")  # fmt: skip
+    large = more / f"{NEWEST + 1:04}_large.sql"
+    large.write_text(
+        "CREATE TABLE large (x); INSERT INTO large SELECT zeroblob(2000000) FROM meta;"
+    )
     disk = mount("size=5m")
     db = Database(disk / "w")
     db.write(

@@ -8,7 +8,7 @@ from decimal import Decimal
 #: Names of anonymous visitors begin with it; nobody else's should (see `workspace.identity`).
 VISITOR_PREFIX = "visitor-"
 
-_DAY_MS = 86_400_000
+DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,4 +48,4 @@ def day_start(now_ms: int) -> int:
     >>> day_start(86_400_000 + 5), day_start(86_400_000 - 1)
     (86400000, 0)
     """
-    return now_ms // _DAY_MS * _DAY_MS
+    return now_ms // DAY_MS * DAY_MS

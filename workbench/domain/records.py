@@ -406,6 +406,16 @@ class Cap:
 
 
 @dataclass(frozen=True, slots=True)
+class Spent:
+    """What was spent (and is reserved) for one day, provider, model, topic or user, in one unit."""
+
+    what: str
+    unit: str
+    spent_micro: int
+    images: int
+
+
+@dataclass(frozen=True, slots=True)
 class MessageRecord:
     """A line of a chat; a topic seen as messages."""
 

@@ -1,7 +1,8 @@
 """Keys of providers: from the environment, the system's keyring, or a file that only you can read.
 
 A key is looked up anew for each job, so that one that is entered or changed counts at once; on an
-event loop, which must not wait for a disk, what was read last counts. It is a `Secret` from the moment it is read; nothing here returns, logs or stores one as text.
+event loop, which must not wait for a disk, what was read last counts. It is a `Secret` from the
+moment it is read; nothing here returns, logs or stores one as text.
 """
 
 from __future__ import annotations

@@ -7,7 +7,8 @@ from contextlib import AbstractContextManager, contextmanager
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from workbench.domain.arguments import check_flag, shown
+from workbench.domain.arguments import check_flag, check_whole, shown
+from workbench.domain.limits import DAY_MS, day_start
 from workbench.domain.money import TOKEN, USD, check_unit, from_micro, to_micro
 from workbench.domain.records import Cap, Identity, LedgerEntry, Price
 from workbench.errors import InvalidRequest
@@ -123,6 +124,40 @@ class Accounts(Handle):
     def caps(self) -> list[Cap]:
         """Return the caps that bind you, each with what is spent of it."""
         return self._store.caps(self.identity)
+
+    def spend(
+        self, by: str = "day", *, days: int | None = None, all_users: bool = False
+    ) -> pd.DataFrame:
+        """Return what was spent, reserved amounts included.
+
+        Parameters
+        ----------
+        by:
+            day (of UTC), provider, model, topic or user.
+        days:
+            Only of the last so many days; None: ever.
+        all_users:
+            You act as the operator: everybody's.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Index `by`; columns unit, spent (a Decimal in that unit) and images.
+
+        Examples
+        --------
+        >>> import tempfile, workbench as wb
+        >>> with wb.open(tempfile.mkdtemp()) as ws:
+        ...     list(ws.spend("provider").columns)
+        ['unit', 'spent', 'images']
+        """
+        check_flag("all_users", all_users)
+        since = 0
+        if days is not None:
+            count = check_whole("days", days, low=1, high=36_500)
+            since = day_start(self._engine.clock.now_ms()) - (count - 1) * DAY_MS
+        who = Identity(self.identity.user, self.identity.team, all_users=all_users)
+        return frames.spend_frame(by, self._store.spend(who, text("by", by), since_ms=since))
 
     def set_price(self, model: str, amount: Any, unit: str = TOKEN) -> Price:
         """Set what an image of a model costs from now on; kept in the workspace."""

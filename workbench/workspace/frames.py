@@ -14,7 +14,7 @@ from workbench.errors import InvalidRequest
 if TYPE_CHECKING:
     import pandas as pd
 
-    from workbench.domain.records import LedgerEntry
+    from workbench.domain.records import LedgerEntry, Spent
 
 COLUMNS = (
     "batch_id",
@@ -207,6 +207,22 @@ def ledger_frame(entries: Iterable[LedgerEntry]) -> pd.DataFrame:
     columns = ["transaction_id", "at", "account", "unit", "kind", "amount"]
     columns += ["generation_id", "reason", "rate_version"]
     return pd.DataFrame(rows, columns=columns).set_index("transaction_id")
+
+
+def spend_frame(by: str, rows: Iterable[Spent]) -> pd.DataFrame:
+    """Return one row per thing and unit, index `by`; amounts are Decimals in the unit."""
+    import pandas as pd
+
+    found = [
+        {
+            by: row.what,
+            "unit": row.unit,
+            "spent": from_micro(row.spent_micro),
+            "images": row.images,
+        }
+        for row in rows
+    ]
+    return pd.DataFrame(found, columns=[by, "unit", "spent", "images"]).set_index(by)
 
 
 def sql_frame(columns: list[str], rows: list[tuple[Any, ...]]) -> pd.DataFrame:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from workbench.domain.arguments import check_flag
 from workbench.domain.ids import is_asset_id
+from workbench.domain.money import from_micro
 from workbench.domain.parameters import Model
 from workbench.domain.records import BatchRecord, GenerationRecord, Price
 from workbench.domain.status import Operation
@@ -36,6 +39,39 @@ if TYPE_CHECKING:
     from workbench.workspace.workspace import Workspace
 
 _MOST_IMPORTED = 10_000
+_REQUEST = ("n", "seed", "width", "height", "negative_prompt")
+_NOT_COSTING = (
+    "references",
+    "source",
+    "mask",
+    "operation",
+    "topic",
+    "priority",
+    "client_key",
+    "force",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a request would cost.
+
+    Attributes
+    ----------
+    images:
+        How many there would be.
+    cost:
+        Of all of them, in `unit`; where the provider bills it, an estimate (0: not known before).
+    unit:
+        "token" or a currency.
+    by_provider:
+        Whether the provider bills it to whoever owns the key.
+    """
+
+    images: int
+    cost: Decimal
+    unit: str
+    by_provider: bool
 
 
 class Generating(Handle):
@@ -165,6 +201,44 @@ class Generating(Handle):
             for budget in budgets:
                 budget.add(image.id for image in images)
         return Batch(self._whole, record.id)
+
+    def estimate(self, prompt: str, **request: Any) -> Estimate:
+        """Check a request as `generate` does, and say what it would cost; nothing is stored.
+
+        Parameters
+        ----------
+        prompt, request:
+            As for `generate`. Images that would go in are not looked at.
+
+        Raises
+        ------
+        InvalidRequest
+            As `generate` does.
+
+        Examples
+        --------
+        >>> import tempfile, workbench as wb
+        >>> with wb.open(tempfile.mkdtemp()) as ws:
+        ...     ws.estimate("a red fox", n=4, width=256, height=256)
+        Estimate(images=4, cost=Decimal('0'), unit='token', by_provider=False)
+        """
+        model = request.pop("model", None)
+        known = {name: request.pop(name) for name in ("params", *_REQUEST) if name in request}
+        for name in _NOT_COSTING:
+            request.pop(name, None)
+        name = self._engine.settings.default_model if model is None else model
+        _, found = self._engine.registry.ready_model(name)
+        checked = check_request(
+            found,
+            prompt,
+            **{**dict.fromkeys(_REQUEST), "n": 1, "params": None, **known},
+            extra=request,
+            priority=0,
+            client_key=None,
+        )
+        price = found.price_of(checked.params, width=checked.width, height=checked.height)
+        cost = from_micro(price.amount_micro * checked.n)
+        return Estimate(checked.n, cost, price.unit, price.by_provider)
 
     def _submit(
         self,

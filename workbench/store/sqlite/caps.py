@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from workbench.domain.limits import day_start
 from workbench.domain.money import amount_text, check_unit, from_micro
-from workbench.domain.records import Cap, Identity, Price
+from workbench.domain.records import Cap, Identity, Price, Spent
 from workbench.errors import BudgetExceeded, NotAllowed
 from workbench.store.sqlite import access, validate
 from workbench.store.sqlite.queries import sql
@@ -20,6 +20,15 @@ if TYPE_CHECKING:
     from workbench.store.sqlite.rows import Querying
     from workbench.store.sqlite.writer import Transaction
 
+# By what spending can be shown -> the column; days are those of UTC.
+_KEYS = {
+    "day": "date(l.created_at / 1000, 'unixepoch')",
+    "provider": "coalesce(g.provider, '(deleted)')",
+    "model": "coalesce(g.model, '(deleted)')",
+    "topic": "coalesce(t.title, '(deleted)')",
+    "user": "l.account",
+}
+SPEND_BY = tuple(_KEYS)
 _SCOPES = ("everybody", "user", "topic")
 _PERIODS = ("day", "total")
 _LARGEST = 10**18  # micro-units
@@ -128,3 +137,16 @@ def caps(source: Querying, identity: Identity, now: int) -> list[Cap]:
                 Cap(scope, subject, row["unit"], row["period"], row["amount_micro"], spent)
             )
     return found
+
+
+def spend(source: Querying, identity: Identity, by: str, since_ms: int) -> list[Spent]:
+    """Return what was spent since a time, by day, provider, model, topic or user.
+
+    Raises
+    ------
+        InvalidRequest: `by` is none of these.
+    """
+    validate.check_choice("by", by, SPEND_BY)
+    values = {"everybody": identity.all_users, "user": identity.user, "since": since_ms}
+    found = source.all(sql("caps.spend").replace("{key}", _KEYS[by]), values)
+    return [Spent(row["what"], row["unit"], row["spent_micro"], row["images"]) for row in found]

@@ -28,6 +28,7 @@ from workbench.domain.records import (
     MessageRecord,
     Price,
     ProjectRecord,
+    Spent,
     TopicRecord,
     TrashItem,
 )
@@ -497,6 +498,11 @@ class SqliteStore(JobOperations, ViewOperations):
         """See `caps.caps`."""
         with self.database.reading() as reader:
             return caps.caps(reader, identity, self.database.now_ms())
+
+    def spend(self, identity: Identity, by: str, *, since_ms: int = 0) -> list[Spent]:
+        """See `caps.spend`."""
+        with self.database.reading() as reader:
+            return caps.spend(reader, identity, by, since_ms)
 
     def prices(self) -> dict[str, Price]:
         """See `prices.prices`."""

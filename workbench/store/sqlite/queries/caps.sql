@@ -44,3 +44,15 @@ WHERE l.unit = :unit AND l.created_at >= :since AND l.kind <> 'grant'
     WHERE earlier.generation_id = l.generation_id
       AND earlier.kind = 'reserve' AND earlier.created_at < :since
   )
+
+-- name: spend
+-- What was spent and reserved, by something; {key} comes from a closed list. Bookings outlive
+-- pictures that were deleted for good.
+SELECT {key} AS what, l.unit AS unit, -sum(l.amount_micro) AS spent_micro,
+       count(DISTINCT CASE WHEN l.kind = 'settle' THEN l.generation_id END) AS images
+FROM ledger AS l
+LEFT JOIN generation AS g ON g.id = l.generation_id
+LEFT JOIN topic AS t ON t.id = g.topic_id
+WHERE l.kind <> 'grant' AND (:everybody OR l.account = :user) AND l.created_at >= :since
+GROUP BY 1, 2
+ORDER BY 1, 2
