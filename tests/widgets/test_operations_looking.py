@@ -285,6 +285,7 @@ def test_an_estimate_tells_cost_balance_and_time(page):
     ws.grant(10)
     first = page.ask("estimate", **SMALL, n=4)
     assert first == {
+        "by_provider": False,
         "cost_micro": 8_000_000,
         "unit": "token",
         "seconds": None,

@@ -56,6 +56,7 @@ class Hub:
         self._doorbell = doorbell
         self._poll_s = poll_s
         self._subscribers: list[Callable[[], None]] = []
+        self._waiters: list[Callable[[], None]] = []
         self._lock = threading.Lock()  # guards _pending and _running: notify comes from any thread
         self._pending = False
         self._running = False
@@ -91,8 +92,13 @@ class Hub:
             with self._lock:
                 self._pending = False
 
-    def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
+    def subscribe(
+        self, callback: Callable[[], None], *, at_end: bool = False
+    ) -> Callable[[], None]:
         """Call `callback` on the engine loop after changes; it must be quick.
+
+        `at_end`: also when the hub stops, so that whoever waits sees that there is nothing to wait
+        for any more.
 
         Returns
         -------
@@ -100,10 +106,13 @@ class Hub:
         """
         with self._lock:  # the list is replaced whole, so that readers need no lock
             self._subscribers = [*self._subscribers, callback]
+            if at_end:
+                self._waiters = [*self._waiters, callback]
 
         def unsubscribe() -> None:
             with self._lock:
                 self._subscribers = [other for other in self._subscribers if other is not callback]
+                self._waiters = [other for other in self._waiters if other is not callback]
 
         return unsubscribe
 
@@ -136,7 +145,8 @@ class Hub:
         if self._reader is not None:
             asyncio.get_running_loop().remove_reader(self._reader)
             self._reader = None
-        self._wake()  # whoever waits for the feed sees that the workspace is closed
+        self._subscribers = self._waiters
+        self._wake()
         self._subscribers = []
 
     def _committed(self) -> None:

@@ -159,6 +159,18 @@ OPS: Mapping[str, Op] = MappingProxyType(
             },
             {"draft": 10_000, "selection": 500},
         ),
+        # -- providers ------------------------------------------------------------------------
+        "providers": Op(Rate.READ),
+        "provider.test": Op(Rate.ACT, {"name": "text"}),
+        "provider.refresh": Op(Rate.ACT, {"name": "text"}),
+        "provider.set": Op(
+            Rate.ACT,
+            {"name": "text"},
+            {"base_url": "text", "concurrency": "whole"},
+            {"base_url": 2_000},
+        ),
+        "provider.key": Op(Rate.ACT, {"name": "text", "key": "text"}, {}, {"key": 4_000}),
+        "provider.forget": Op(Rate.ACT, {"name": "text"}),
         # -- uploads --------------------------------------------------------------------------
         "upload.begin": Op(Rate.ACT, {"name": "text", "size": "whole"}, {}, {"name": 5_000}),
         "upload.chunk": Op(Rate.UPLOAD, {"handle": "text", "offset": "whole"}),

@@ -107,6 +107,30 @@ class Rows:
             for info in self._workspace.providers()
         ]
 
+    def provider_settings(self) -> list[Row]:
+        """Return every provider with what its settings show; never a key."""
+        return [
+            {
+                "name": info.name,
+                "title": info.title,
+                "help": info.help,
+                "ready": info.state.ready,
+                "code": info.state.code,
+                "message": info.state.message,
+                "models": len(info.models),
+                "concurrency": info.concurrency,
+                "base_url": info.base_url,
+                "takes_key": info.takes_key,
+                "key_place": info.key_place,
+                "testable": info.testable,
+            }
+            for info in self._workspace.providers()
+        ]
+
+    def may_set_providers(self) -> bool:
+        """Tell whether the user may set providers up here."""
+        return self._workspace.may_set_providers
+
     # -- one record -------------------------------------------------------------------------------
 
     def generation(self, view: GenerationView) -> Row:

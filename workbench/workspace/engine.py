@@ -287,9 +287,11 @@ class Engine:
     def _run(self, work: Any, timeout_s: float | None = None) -> Any:
         return self.loop.submit(work).result(timeout_s)
 
-    def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
-        """Call `callback` on the engine loop whenever the change feed moved."""
-        return self.hub.subscribe(callback)
+    def subscribe(
+        self, callback: Callable[[], None], *, at_end: bool = False
+    ) -> Callable[[], None]:
+        """Call `callback` on the engine loop whenever the change feed moved (and `at_end`)."""
+        return self.hub.subscribe(callback, at_end=at_end)
 
 
 def _keep_out_of_git(folder: Path) -> None:

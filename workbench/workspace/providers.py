@@ -152,8 +152,12 @@ class Providers(Handle):
         self._engine.registry.configure(name, own_settings.checked(base_url, concurrency))
         self._engine.hub.notify()
 
+    @property
+    def may_set_providers(self) -> bool:
+        """True unless you are a visitor, or this is the page of an app: keys are the operator's."""
+        return self._limits is None and not keys.is_page()
+
     def _may_set_up(self) -> None:
-        """Raise NotAllowed for visitors: keys and addresses are the operator's."""
         self._check_open()
-        if self._limits is not None or keys.is_page():
+        if not self.may_set_providers:
             raise NotAllowed("Providers are set up by whoever runs this.")

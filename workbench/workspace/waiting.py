@@ -57,7 +57,7 @@ def wait_blocking(
     timeout = check_timeout(timeout)
     engine.check_may_block()
     woken = threading.Event()
-    unsubscribe = engine.subscribe(woken.set)
+    unsubscribe = engine.subscribe(woken.set, at_end=True)
     deadline = None if timeout is None else engine.clock.monotonic() + timeout
     try:
         while not is_over():
@@ -82,7 +82,7 @@ async def wakeups(engine: Engine) -> AsyncIterator[asyncio.Event]:
         with contextlib.suppress(RuntimeError):  # the waiting loop was closed meanwhile
             loop.call_soon_threadsafe(woken.set)
 
-    unsubscribe = engine.subscribe(wake)
+    unsubscribe = engine.subscribe(wake, at_end=True)
     try:
         yield woken
     finally:

@@ -36,7 +36,7 @@ export const MODELS: ModelInfo[] = [
   {
     id: "sketch", provider: "sketch", name: "sketch", title: "Sketch",
     help: "Paints small landscapes on this machine, free of charge.", max_images: 8, max_references: 2,
-    negative_prompt: true, seeds: true, price_micro: 2_000_000, unit: "token",
+    negative_prompt: true, seeds: true, price_micro: 2_000_000, unit: "token", by_provider: false, operations: ["generate"],
     parameters: [
       parameter("width", "integer", 512, 256, 1024, 64, { label: "Width", unit: "px", group: "size" }),
       parameter("height", "integer", 512, 256, 1024, 64, { label: "Height", unit: "px", group: "size" }),
@@ -49,7 +49,7 @@ export const MODELS: ModelInfo[] = [
   {
     id: "lantern/turbo", provider: "lantern", name: "turbo", title: "Lantern Turbo",
     help: "A hosted model; costs a little, takes two seconds.", max_images: 4, max_references: 4,
-    negative_prompt: false, seeds: false, price_micro: 3_500_000, unit: "token",
+    negative_prompt: false, seeds: false, price_micro: 3_500_000, unit: "token", by_provider: false, operations: ["generate"],
     parameters: [
       parameter("width", "integer", 1024, 512, 1536, 64, { label: "Width", unit: "px", group: "size" }),
       parameter("height", "integer", 1024, 512, 1536, 64, { label: "Height", unit: "px", group: "size" }),

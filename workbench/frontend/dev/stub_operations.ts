@@ -282,7 +282,7 @@ const HANDLERS: Record<string, Handler> = {
   previews: (kernel, args) => pictures(kernel, args, true),
   estimate: (kernel, args) => {
     const model = data.MODELS.find((m) => m.id === args["model"]) ?? data.MODELS[0]!;
-    return { data: { cost_micro: model.price_micro * Number(args["n"] ?? 4), unit: "token", seconds: 1.6 * Number(args["n"] ?? 4), balance_micro: kernel.balance, images_left: kernel.left } };
+    return { data: { cost_micro: model.price_micro * Number(args["n"] ?? 4), unit: "token", by_provider: false, seconds: 1.6 * Number(args["n"] ?? 4), balance_micro: kernel.balance, images_left: kernel.left } };
   },
   deletion: (kernel, args) => ({ data: { images: kernel.topics.get(args["topic_id"] as string)?.images ?? 0, active: 1 } }),
   python: () => ({ data: { text: 'wb.generate("a small boat under a paper moon", model="sketch", n=4, size=(512, 512))' } }),

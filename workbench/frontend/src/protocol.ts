@@ -94,7 +94,9 @@ export interface ParameterInfo {
 export interface ModelInfo {
   id: string; provider: string; name: string; title: string; help: string;
   max_images: number; max_references: number; negative_prompt: boolean; seeds: boolean;
-  price_micro: number; unit: string;
+  /** Of one picture with all defaults; `by_provider`: an estimate of what the provider bills. */
+  price_micro: number; unit: string; by_provider: boolean;
+  operations: string[];
   /** Hidden ones are missing; width and height are among them where the size can be chosen. */
   parameters: ParameterInfo[];
 }
@@ -137,7 +139,7 @@ export interface Hello {
 }
 
 /** `images_left`: of today, for visitors; null is no limit. */
-export interface Estimate { cost_micro: number; unit: string; seconds: number | null; balance_micro: number | null; images_left?: number | null }
+export interface Estimate { cost_micro: number; unit: string; by_provider: boolean; seconds: number | null; balance_micro: number | null; images_left?: number | null }
 export interface Submitted { batch: BatchRow; generations: GenerationRow[]; topic: TopicRow }
 export interface PictureAnswer { items: { id: string; asset_id?: string; preview?: number; mime?: string; error?: string }[] }
 /** What `file.open` opens; "everything" (all of one's pictures in one ZIP) goes without an id. */

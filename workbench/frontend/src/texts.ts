@@ -72,6 +72,9 @@ export const TEXTS = {
   "balance.none": "no balance",
   "amount.token": "{count|{text} token|{text} tokens}",
   "amount.free": "free",
+  "amount.about": "about {amount}",
+  "amount.billed": "billed by the provider",
+  "amount.spent": "{amount} spent",
 
   // -- configuration
   "config.label": "Settings",

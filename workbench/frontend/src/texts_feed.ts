@@ -136,6 +136,7 @@ export const FEED_TEXTS = {
   "box.time": "Time",
   "box.cost": "Cost",
   "box.cost_free": "free",
+  "box.cost_unknown": "billed by the provider",
   "box.created": "Made",
   "box.file": "File",
   "box.notebook": "Notebook",

@@ -125,7 +125,7 @@ describe("where the arrow keys lead", () => {
 describe("reusing settings", () => {
   const model = {
     id: "sketch", provider: "builtin", name: "sketch", title: "Sketch", help: "", max_images: 4,
-    max_references: 0, negative_prompt: true, seeds: true, price_micro: 0, unit: "token",
+    max_references: 0, negative_prompt: true, seeds: true, price_micro: 0, unit: "token", by_provider: false, operations: ["generate"],
     parameters: [
       { name: "steps", kind: "integer", default: 20, minimum: 1, maximum: 60, step: 1, choices: [], unit: "", label: "Steps", help: "", group: "", advanced: false },
     ],

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from workbench.widgets.operations import acting, files, looking
+from workbench.widgets.operations import acting, files, looking, providers
 from workbench.widgets.operations.context import Answer, Context
 
 Handler = Callable[[Context, dict[str, Any]], Answer]
@@ -48,6 +48,12 @@ HANDLERS: Mapping[str, Handler] = MappingProxyType(
         "project.create": acting.project_create,
         "project.update": acting.project_update,
         "desk.set": acting.desk_set,
+        "providers": providers.providers,
+        "provider.test": providers.provider_test,
+        "provider.refresh": providers.provider_refresh,
+        "provider.set": providers.provider_set,
+        "provider.key": providers.provider_key,
+        "provider.forget": providers.provider_forget,
         "upload.begin": files.upload_begin,
         "upload.chunk": files.upload_chunk,
         "upload.end": files.upload_end,

@@ -54,8 +54,8 @@ export function factsOf(
       : null);
   if (seconds !== null) add(feedText("box.time"), duration(seconds));
   if (row.unit !== null) {
-    const free = row.cost_micro === 0;
-    add(feedText("box.cost"), free ? feedText("box.cost_free") : money(row.cost_micro, row.unit));
+    const none = feedText(row.unit !== "token" && row.status === "completed" ? "box.cost_unknown" : "box.cost_free");
+    add(feedText("box.cost"), row.cost_micro === 0 ? none : money(row.cost_micro, row.unit));
   }
   if (row.operation !== "generate") add(feedText("box.operation"), sentence(row.operation));
   add(feedText("box.created"), moment(row.finished_at ?? row.created_at));

@@ -279,12 +279,19 @@ function Negative({ store }: { store: Store }) {
 
 // -- what it will cost ----------------------------------------------------------------------------
 
+/** What a provider bills is an estimate, and where it says nothing before, it is not free either. */
+function costText({ cost_micro, unit, by_provider }: Estimate): string {
+  if (cost_micro === 0) return t(by_provider ? "amount.billed" : "amount.free");
+  const text = amount(cost_micro, unit);
+  return by_provider ? t("amount.about", { amount: text }) : text;
+}
+
 function EstimateLine({ store }: { store: Store }) {
   const config = store.desk.config.value;
   const { estimate, problem, today } = useEstimate(store, config);
   const parts = [t("prompt.estimate_images", { count: config.n })];
   if (estimate !== null) {
-    parts.push(estimate.cost_micro > 0 ? amount(estimate.cost_micro, estimate.unit) : t("amount.free"));
+    parts.push(costText(estimate));
     if (estimate.seconds !== null) parts.push(t("prompt.about", { time: roughly(estimate.seconds) }));
   }
   const left = estimate?.balance_micro ?? null;

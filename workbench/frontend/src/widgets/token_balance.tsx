@@ -30,15 +30,21 @@ function shownBalance(store: Store): BalanceRow | undefined {
   return found ?? (store.hello.value?.balances === undefined ? undefined : NOTHING_YET);
 }
 
+/** What a provider bills is booked without anything to take it from: below 0 it is what was spent. */
+function leftOrSpent({ amount_micro, unit }: BalanceRow): string {
+  if (amount_micro >= 0 || unit === "token") return amount(amount_micro, unit);
+  return t("amount.spent", { amount: amount(-amount_micro, unit) });
+}
+
 export function TokenChip({ store }: { store: Store }) {
   const row = shownBalance(store);
   const change = useChange(store, row);
   if (row === undefined) return null;
-  const text = amount(row.amount_micro, row.unit);
+  const text = leftOrSpent(row);
   // "1,250" and "tokens" apart: where room is short only the figure stays.
-  const [figure = "", unit = ""] = row.unit === "USD" ? [text] : text.split(/ (.*)/);
+  const [figure = "", unit = ""] = text.split(/ (.*)/);
   const others = [...store.balances.value.values()].filter((other) => other.unit !== row.unit);
-  const all = [row, ...others].map((one) => amount(one.amount_micro, one.unit)).join(" · ");
+  const all = [row, ...others].map(leftOrSpent).join(" · ");
   return (
     <span
       class="wbx-chip"
@@ -69,7 +75,7 @@ function useChange(store: Store, row: BalanceRow | undefined): number {
     const by = micro - before.micro;
     change.value = by;
     liveOf(store).say(
-      t(by > 0 ? "balance.up" : "balance.down", { amount: amount(Math.abs(by), unit), balance: amount(micro, unit) }),
+      t(by > 0 ? "balance.up" : "balance.down", { amount: amount(Math.abs(by), unit), balance: row === undefined ? "" : leftOrSpent(row) }),
     );
     const timer = setTimeout(() => (change.value = 0), LIT_MS);
     return () => clearTimeout(timer);
