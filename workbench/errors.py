@@ -26,6 +26,7 @@ next. Everything else that escapes is a bug and keeps its traceback.
 
 from __future__ import annotations
 
+from decimal import Decimal
 from enum import StrEnum
 
 
@@ -146,6 +147,13 @@ class ProviderError(WorkbenchError):
     maybe_sent:
         True when the request may have reached the provider although no answer came: for a paid
         call the outcome is then unknown and the call must not be repeated blindly.
+    ended:
+        True when the provider says that the job itself has ended: asking for it again, or sending
+        it anew by itself, makes no sense.
+    charged:
+        True when the provider bills the job although there is no picture (a blacked-out one).
+    cost, unit:
+        What it bills then, where that is known; else what was reserved counts.
     """
 
     def __init__(
@@ -155,12 +163,20 @@ class ProviderError(WorkbenchError):
         *,
         retry_after_s: float | None = None,
         maybe_sent: bool = False,
+        ended: bool = False,
+        charged: bool = False,
+        cost: Decimal | None = None,
+        unit: str | None = None,
     ) -> None:
         super().__init__(message)
         self.kind = kind
         self.message = message
         self.retry_after_s = retry_after_s
         self.maybe_sent = maybe_sent
+        self.ended = ended or charged
+        self.charged = charged
+        self.cost = cost
+        self.unit = unit
 
 
 class StoreError(WorkbenchError):

@@ -125,6 +125,8 @@ class Failure:
     key: str = "provider"
     args: Json = field(default_factory=dict)
     charged: bool = False
+    cost_micro: int | None = None  # where charged: None: what was reserved
+    unit: str | None = None
 
 
 class Store(Protocol):

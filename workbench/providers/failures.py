@@ -60,7 +60,7 @@ def of_status(
         What the key is called ("OPENAI_API_KEY").
     """
     kind = said.kind or _kind_of(status)
-    words = f" It says: {said.words}" if said.words else ""
+    words = f" It says: {_sentence(said.words)}" if said.words else ""
     if kind is ErrorKind.AUTH:
         sentence = (
             f"{title} did not accept {key_hint}. Check it, and that it may make images."
@@ -84,6 +84,10 @@ def of_status(
     if lost:
         sentence = f"{title} gave up with status {status} after the request was sent."
     return ProviderError(kind, sentence, retry_after_s=retry_after_s, maybe_sent=lost)
+
+
+def _sentence(words: str) -> str:
+    return words if words.endswith((".", "!", "?", "…")) else f"{words}."
 
 
 def _kind_of(status: int) -> ErrorKind:

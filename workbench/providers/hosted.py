@@ -179,6 +179,16 @@ class Hosted:
             return "code"
         return keys.place_of(self.name, self._own_variables())
 
+    @property
+    def can_test(self) -> bool:
+        """Whether there is something to ask for that costs nothing."""
+        return type(self).test is not Hosted.test
+
+    @property
+    def can_refresh(self) -> bool:
+        """Whether the server tells which models it has."""
+        return type(self)._read_models is not Hosted._read_models  # noqa: SLF001 - our own
+
     def configure(self, *, base_url: str | None, concurrency: int | None) -> None:
         """Use another address, or make more jobs at once; None: as it came."""
         self._set_base_url = base_url
@@ -312,7 +322,8 @@ class Hosted:
             try:
                 value = await read_json(body)
             except ValueError:
-                kind = plain(answer.content_type) or "nothing that has a type"
+                kind = self._line.clean(answer.headers.get("content-type"))
+                kind = kind or "nothing that has a type"
                 raise answer.unreadable(f"something that is not whole JSON ({kind})") from None
             return Told(answer.status, answer.headers, value)
         finally:
@@ -335,14 +346,23 @@ class Hosted:
         try:
             return await self._line.fetch(text, max_bytes=MAX_IMAGE_BYTES, home=self._address())
         except ProviderError as error:
+            if error.kind in (ErrorKind.AUTH, ErrorKind.BAD_REQUEST):
+                # No key went with it, and no model was asked for: neither is what failed.
+                error = ProviderError(
+                    ErrorKind.BAD_IMAGE,
+                    f"{self.title} made the picture, but it is not where {self.title} said it "
+                    "would be (any more).",
+                )
             error.maybe_sent = self.idempotency.kind is not Idempotency.FREE
-            raise
+            raise error from None
 
     def _refused(self, words: object, kind: ErrorKind = ErrorKind.TRANSIENT) -> ProviderError:
-        """Return the error for a job of which the provider says, with success, that it failed."""
+        """Return the error for a job of which the provider says that it has ended badly."""
         status = 500 if kind is ErrorKind.TRANSIENT else 400
         said = failures.Said(self._line.clean(words), kind)
-        return failures.of_status(self.title, status, said, key_hint=self._line.key_hint)
+        error = failures.of_status(self.title, status, said, key_hint=self._line.key_hint)
+        error.ended = True
+        return error
 
     # -- settings ---------------------------------------------------------------------------------
 

@@ -163,8 +163,11 @@ class Line:
         if json is not None:
             body["json"] = json
         if form is not None:
-            body["data"] = dict(form.fields)
-            body["files"] = list(form.files)
+            # Fields as parts: httpx would send a form without files urlencoded.
+            body["files"] = [
+                *((name, (None, value)) for name, value in form.fields.items()),
+                *form.files,
+            ]
         try:
             async with asyncio.timeout_at(call.deadline):
                 client = await self._ready()

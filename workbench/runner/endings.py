@@ -19,6 +19,7 @@ from workbench.errors import ImageRejected, InvalidRequest, ProviderError
 from workbench.ports import Failure, Provider
 from workbench.runner.context import Context, written
 from workbench.runner.failpoints import failpoint
+from workbench.runner.landing import cost_of
 from workbench.runner.retry import Circuit, backoff_s
 
 _LONGEST_REASON = 160  # characters of a reason shown beside a status
@@ -115,13 +116,21 @@ class Endings:
         await written(self._store.fail(self._fence, list(ids), failure))
         failpoint("after_fail")
 
-    async def reject(self, id: str, reason: str, *, charged: bool) -> None:
+    async def reject(
+        self,
+        id: str,
+        reason: str,
+        *,
+        charged: bool,
+        cost: tuple[int | None, str | None] = (None, None),
+    ) -> None:
         """Fail one generation whose picture the image door refused; the others go on."""
         failure = Failure(
             ErrorKind.BAD_IMAGE,
             "bad_image",
             {"provider": self._provider.title, "reason": reason},
             charged,
+            *cost,
         )
         self._context.note(
             "warning", f"A picture was refused: {reason}", kind="provider", job=self._job
@@ -131,7 +140,7 @@ class Endings:
     async def failed(self, ids: list[str], error: ProviderError) -> bool:
         """The provider failed and charged nothing: try again later, or fail. True: failed."""
         self._feel(error)
-        transient = error.kind in RETRYABLE
+        transient = error.kind in RETRYABLE and not error.ended
         if transient and self._job.tries + 1 < self._context.settings.max_tries:
             id = await self.attempt()
             if id is not None:
@@ -144,8 +153,7 @@ class Endings:
                 closed.add_done_callback(_looked_at)
             await self._retry(error)
             return False
-        failure = Failure(error.kind, "provider", {"text": error.message})
-        await self.fail(ids, failure, message=error.message)
+        await self.fail(ids, _failure_of(error), message=error.message)
         return True
 
     async def uncertain(
@@ -170,8 +178,7 @@ class Endings:
         elif lost:
             await self.give_up(error.message)
         else:
-            failure = Failure(error.kind, "provider", {"text": error.message})
-            await self.fail(ids, failure, message=error.message)
+            await self.fail(ids, _failure_of(error), message=error.message)
 
     async def give_up(self, reason: str) -> None:
         """Nobody knows whether the paid call was made: it waits for a person."""
@@ -267,7 +274,7 @@ class Endings:
 
     def _feel(self, error: ProviderError) -> None:
         """Tell the circuit what the error says about the provider's health."""
-        if error.kind not in RETRYABLE:
+        if error.kind not in RETRYABLE or error.ended:
             self._circuit.succeeded()
         elif self._circuit.failed():
             self._context.note(
@@ -276,6 +283,10 @@ class Endings:
                 f"nothing is sent to it for {self._circuit.wait_s():.0f} s.",
                 kind="provider",
             )
+
+
+def _failure_of(error: ProviderError) -> Failure:
+    return Failure(error.kind, "provider", {"text": error.message}, error.charged, *cost_of(error))
 
 
 def as_provider_error(error: Exception) -> ProviderError | None:

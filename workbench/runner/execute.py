@@ -46,7 +46,7 @@ from workbench.ports import Outcome, Provider
 from workbench.runner.context import Context, written
 from workbench.runner.endings import Endings, as_provider_error
 from workbench.runner.failpoints import failpoint
-from workbench.runner.landing import admit, keep_file, outcome_of
+from workbench.runner.landing import admit, cost_of, keep_file, outcome_of
 from workbench.runner.prepare import (
     NextStep,
     build_request,
@@ -93,7 +93,7 @@ class JobRun:
         self._open = {slot.generation_id: slot for slot in job.slots}
         self._landing: str | None = None
         self._landed: set[str] = set()
-        self._broken: dict[str, str] = {}
+        self._broken: dict[str, tuple[str, ImageReady]] = {}
         self._done = Done()
         self._ref: JobRef | None = None
         self._sent = False  # a paid submission may have reached the provider
@@ -304,11 +304,11 @@ class JobRun:
     async def _finish(self) -> None:
         self._circuit.succeeded()
         self._progress.flush()
-        for id, reason in self._broken.items():
+        for id, (reason, image) in self._broken.items():
             if id in self._open:
                 # Charged only if the provider says that this very picture cost something.
-                charged = bool(self._done.cost) and len(self._slots) == 1
-                await self._endings.reject(id, reason, charged=charged)
+                charged = bool(image.cost or (self._done.cost and len(self._slots) == 1))
+                await self._endings.reject(id, reason, charged=charged, cost=cost_of(image))
                 self._open.pop(id, None)
         failpoint("before_finish")
         wanted = len(self._landed) + len(self._broken) < len(self._slots)
@@ -353,7 +353,7 @@ class JobRun:
                 lambda: self._context.executor.run(admit, self._context.media, image.data, id)
             )
         except ImageRejected as error:
-            self._broken[id] = str(error)
+            self._broken[id] = (str(error), image)
             return
         failpoint("after_file")
         self._broken.pop(id, None)
@@ -445,6 +445,8 @@ class JobRun:
         A reference that can be polled again is polled again after a passing failure, never sent
         again: no adapter has to be trusted to tell a failed poll from a failed job.
         """
+        if error.ended:
+            return False
         if error.maybe_sent or self._asking:
             return True
         if self._resending and error.kind not in _SAID_OF_THE_KEY:

@@ -10,7 +10,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from workbench.domain.jobs import ImageReady, Slot
 from workbench.domain.money import MICRO, check_unit
 from workbench.domain.records import AssetRecord
-from workbench.errors import InvalidRequest
+from workbench.errors import InvalidRequest, ProviderError
 from workbench.ports import Media, Outcome
 
 _MOST = 10**9  # units for one picture
@@ -41,7 +41,7 @@ def keep_file(media: Media, asset_id: str, data: bytes) -> None:
 
 def outcome_of(slot: Slot, asset: AssetRecord, image: ImageReady) -> Outcome:
     """Return what the settling transaction needs to know; the seed sent counts if none is said."""
-    cost_micro, unit = _cost_of(image)
+    cost_micro, unit = cost_of(image)
     return Outcome(
         generation_id=slot.generation_id,
         asset=asset,
@@ -54,16 +54,16 @@ def outcome_of(slot: Slot, asset: AssetRecord, image: ImageReady) -> Outcome:
     )
 
 
-def _cost_of(image: ImageReady) -> tuple[int | None, str | None]:
+def cost_of(said: ImageReady | ProviderError) -> tuple[int | None, str | None]:
     """Return what the provider says it charged, in micro-units; nothing where that is no amount.
 
     A picture that is there is not to be lost over what a plugin says about its price.
     """
-    if image.cost is None or image.unit is None:
+    if said.cost is None or said.unit is None:
         return None, None
     try:
-        unit = check_unit(image.unit)
-        amount = Decimal(image.cost)
+        unit = check_unit(said.unit)
+        amount = Decimal(said.cost)
         if not amount.is_finite() or not 0 <= amount < _MOST:
             return None, None
         return int((amount * MICRO).to_integral_value(ROUND_HALF_UP)), unit

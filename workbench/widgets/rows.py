@@ -91,8 +91,13 @@ class Rows:
         return {"paused": self._workspace.paused, "ahead": self.view.ahead()}
 
     def models(self) -> list[Row]:
-        """Return every model as a panel needs it; a simple one has no advanced parameters."""
-        return [model_row(model, simple=self.shown.simple) for model in self._workspace.models()]
+        """Return the models that can be used, as a panel needs them (a simple one has less)."""
+        ready = {info.name for info in self._workspace.providers() if info.state.ready}
+        return [
+            model_row(model, simple=self.shown.simple)
+            for model in self._workspace.models()
+            if model.provider in ready
+        ]
 
     def providers(self) -> list[Row]:
         """Return every provider with what is missing, if it cannot be used."""
@@ -122,7 +127,9 @@ class Rows:
                 "base_url": info.base_url,
                 "takes_key": info.takes_key,
                 "key_place": info.key_place,
+                "set_base_url": info.set_base_url,
                 "testable": info.testable,
+                "refreshable": info.refreshable,
             }
             for info in self._workspace.providers()
         ]

@@ -41,8 +41,10 @@ class ProviderInfo:
     takes_key, key_place:
         Whether it wants a key, and where that is: the name of a variable, "keyring", "file",
         "code", or None.
-    testable:
-        Whether ``ws.test_provider`` can ask it something that costs nothing.
+    testable, refreshable:
+        Whether ``ws.test_provider`` and ``ws.refresh_provider`` can ask it something.
+    set_base_url:
+        What ``ws.set_provider`` set; None: nothing.
     """
 
     name: str
@@ -55,6 +57,8 @@ class ProviderInfo:
     takes_key: bool = False
     key_place: str | None = None
     testable: bool = False
+    refreshable: bool = False
+    set_base_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +267,9 @@ def _info_of(provider: Provider, models: tuple[str, ...]) -> ProviderInfo:
         base_url=base_url,
         takes_key=takes_key,
         key_place=place,
-        testable=hasattr(provider, "test"),
+        testable=getattr(provider, "can_test", hasattr(provider, "test")),
+        refreshable=getattr(provider, "can_refresh", hasattr(provider, "refresh")),
+        set_base_url=own_settings.of(provider.name).base_url,
     )
 
 

@@ -13,6 +13,7 @@ export const OPS = [
   "submit", "cancel", "retry", "retry_failed", "resolve", "run_next", "pause", "resume",
   "delete", "restore", "judge", "topic.create", "topic.update", "project.create",
   "project.update", "desk.set",
+  "providers", "provider.test", "provider.refresh", "provider.set", "provider.key", "provider.forget",
   "upload.begin", "upload.chunk", "upload.end", "upload.abort",
 ] as const;
 export type Op = (typeof OPS)[number];
@@ -100,6 +101,19 @@ export interface ModelInfo {
   /** Hidden ones are missing; width and height are among them where the size can be chosen. */
   parameters: ParameterInfo[];
 }
+/** What `providers` answers, and everything that sets one up: as it is now. Never a key. */
+export interface ProviderSettings extends ProviderInfo {
+  help: string; models: number; concurrency: number;
+  /** Null: it has no server of its own. `set_base_url`: null where it is as it came. */
+  base_url: string | null; set_base_url: string | null;
+  takes_key: boolean;
+  /** The name of a variable, "keyring", "file", "code"; null: there is none. */
+  key_place: string | null;
+  testable: boolean; refreshable: boolean;
+}
+export interface ProvidersAnswer {
+  providers: ProviderSettings[]; models: ModelInfo[]; may_set: boolean; message: string;
+}
 export interface ProviderInfo { name: string; title: string; ready: boolean; code: string; message: string }
 
 export interface Config {
@@ -130,6 +144,8 @@ export interface Hello {
   /** How it is known who the user is. */
   identity: "local" | "jupyterhub" | "header" | "anonymous";
   voila: boolean;
+  /** Whether the user may set providers up here; visitors and pages of the app may not. */
+  may_set_providers?: boolean;
   /** Null for whoever is no visitor. A request beyond them is refused with "limit_reached". */
   limits?: VisitorLimits | null;
   user: string; cursor: string; now: number;

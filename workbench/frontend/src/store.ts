@@ -251,6 +251,11 @@ export class Store {
     });
   }
 
+  /** Providers were set up: what can be used has changed. */
+  takeProviders({ models, providers }: { models: ModelInfo[]; providers: ProviderInfo[] }): void {
+    batch(() => this.setModels({ models, providers }));
+  }
+
   private setModels({ models, providers }: Pick<Hello, "models" | "providers">): void {
     if (models) this.models.value = models;
     if (providers) this.providers.value = providers;

@@ -10,13 +10,14 @@ import header from "./widgets/header.css";
 import lightbox from "./widgets/lightbox.css";
 import page from "./widgets/page.css";
 import promptBox from "./widgets/prompt_box.css";
+import providers from "./widgets/providers.css";
 import tokenBalance from "./widgets/token_balance.css";
 import topicsSidebar from "./widgets/topics_sidebar.css";
 import workbench from "./widgets/workbench.css";
 
 // Tokens first; of the others each speaks of its own component only. A test compares with the files.
 const ALL = [
-  tokens, base, ui, card, feed, lightbox, workbench, page, header, configPanel, promptBox,
+  tokens, base, ui, card, feed, lightbox, workbench, page, header, configPanel, providers, promptBox,
   tokenBalance, topicsSidebar,
 ].join("\n");
 

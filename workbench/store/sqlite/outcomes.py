@@ -120,11 +120,17 @@ def _cost(reserved_micro: int, unit: str | None, outcome: Outcome) -> tuple[int,
     The price that was reserved is the cost unless the provider named one in the same unit, or
     nothing was reserved: an amount in another currency cannot be set against the reservation.
     """
-    if outcome.cost_micro is not None:
-        named = outcome.unit or unit
+    return _named(reserved_micro, unit or "", outcome.cost_micro, outcome.unit)
+
+
+def _named(
+    reserved_micro: int, unit: str, cost_micro: int | None, named: str | None
+) -> tuple[int, str]:
+    if cost_micro is not None:
+        named = named or unit
         if named and (named == unit or not reserved_micro):
-            return max(0, outcome.cost_micro), named
-    return reserved_micro, unit or ""
+            return max(0, cost_micro), named
+    return reserved_micro, unit
 
 
 def _keep_asset(tx: Transaction, asset: AssetRecord, row: sqlite3.Row) -> None:
@@ -232,9 +238,10 @@ def fail_generation(
     detail_key: str | None = None,
 ) -> None:
     """End the open generation `row` as failed: reservation released, or settled if charged."""
-    cost = row["reserved_micro"] if failure.charged else 0
+    cost, unit = 0, row["unit"] or ""
     if failure.charged:
-        jobs.settle(tx, row, cost, row["unit"] or "", "charged without a picture")
+        cost, unit = _named(row["reserved_micro"], unit, failure.cost_micro, failure.unit)
+        jobs.settle(tx, row, cost, unit, "charged without a picture")
     else:
         jobs.release(tx, row, "failed")
     update_generation(
@@ -249,6 +256,7 @@ def fail_generation(
             "error_args": failure.args,
             "charged": failure.charged,
             "cost_micro": cost,
+            "unit": unit or None,
             "reserved_micro": 0,
             "finished_at": jobs.ended_at(tx.now, row),
         },

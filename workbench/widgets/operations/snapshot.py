@@ -48,6 +48,7 @@ def snapshot(context: Context, scopes: Collection[str]) -> dict[str, Any]:
     if "models" in scopes:
         data["models"] = rows.models()
         data["providers"] = rows.providers()
+        data["may_set_providers"] = rows.may_set_providers()
     if "topics" in scopes:
         data["projects"] = list(rows.projects().values())
         data["topics"] = list(rows.topics().values())

@@ -4,7 +4,7 @@ import { useComputed, useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 
 import type { Traits, WidgetProps } from "../model";
-import type { ModelInfo, ParameterInfo } from "../protocol";
+import type { ModelInfo, ParameterInfo, ProviderInfo } from "../protocol";
 import type { Store } from "../store";
 import { t } from "../texts";
 import { IconButton } from "../ui/button";
@@ -15,6 +15,7 @@ import { liveOf } from "../ui/live";
 import { parseSeed, randomSeed } from "../ui/numbers";
 import { useUnique } from "../ui/unique";
 import { ParameterField } from "./parameter_field";
+import { ProvidersButton } from "./providers_dialog";
 import { SizeField } from "./size_field";
 
 const SLIDES_TO = 8; // a slider to 64 images would hit the usual four by luck only
@@ -115,16 +116,19 @@ function ModelField({ store }: { store: Store }) {
           onChange={(value) => store.desk.set({ model: value })}
         />
       )}
+      <ProvidersButton store={store} />
     </div>
   );
 }
 
-/** By provider; those that cannot be used here are there too, and say what they lack. */
+/** By provider. Those that cannot be used here are there if they are few; what many of them lack is
+ *  told where they are set up. */
 function groupsOf(models: readonly ModelInfo[], store: Store, chosen: string): ChoiceGroup[] {
   const groups: ChoiceGroup[] = [];
   for (const provider of store.providers.value) {
     const own = models.filter((model) => model.provider === provider.name);
     const choices: Choice[] = own.map((model) => ({ value: model.id, label: model.title, disabled: !provider.ready }));
+    if (!provider.ready && own.length === 0 && !explained(store, provider, chosen)) continue;
     if (!provider.ready) choices.push({ value: `missing ${provider.name}`, label: provider.message || t("config.missing_model"), disabled: true });
     const label = provider.ready ? provider.title : t("config.missing", { name: provider.title });
     if (choices.length > 0) groups.push({ label, choices });
@@ -136,6 +140,10 @@ function groupsOf(models: readonly ModelInfo[], store: Store, chosen: string): C
     groups.unshift({ label: t("config.missing_model"), choices: [{ value: chosen, label: chosen, disabled: true }] });
   }
   return groups;
+}
+
+function explained(store: Store, provider: ProviderInfo, chosen: string): boolean {
+  return !store.hello.value?.may_set_providers || chosen.startsWith(`${provider.name}:`);
 }
 
 /** What the change of model did not take over: said once, and seen until the next change. Of a
