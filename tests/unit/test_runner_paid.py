@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -320,8 +321,11 @@ def test_no_paid_job_is_started_without_space_for_its_picture(
 
 
 @pytest.mark.parametrize("resumable", [True, False])
-def test_a_paid_picture_survives_a_full_disk(
-    opening: Open, tmp_path: Path, *, resumable: bool
+@pytest.mark.parametrize(
+    "refusal", [DiskFull("The disk is full."), OSError(errno.EROFS, "Read-only file system")]
+)
+def test_a_paid_picture_survives_a_disk_that_takes_nothing(
+    opening: Open, tmp_path: Path, refusal: Exception, *, resumable: bool
 ) -> None:
     class FullOnce(Media):
         refusals = 2
@@ -329,7 +333,7 @@ def test_a_paid_picture_survives_a_full_disk(
         def admit(self, data, *, source):
             if self.refusals:
                 self.refusals -= 1
-                raise DiskFull("The disk is full.")
+                raise refusal
             return super().admit(data, source=source)
 
     provider = FakeProvider(

@@ -15,6 +15,7 @@ DETAILS: Mapping[str, str] = {
     "resumed": "resumed after its worker ended",
     "waiting_for_provider": "waiting until {provider} is ready again",
     "waiting_for_disk": "waiting for free disk space",
+    "waiting_for_folder": "waiting until the picture can be stored: look at the workspace's folder",
     "not_understood": "not understood: {words}",
     "step": "step {step} of {total}",
     "log": "{text}",

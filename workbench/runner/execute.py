@@ -395,15 +395,23 @@ class JobRun:
                 self._remark("info", "A paid picture came after its cancel and was kept.")
 
     async def _despite_full_disk(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Do `work`; a paid picture that exists in memory only waits here for disk space."""
+        """Do `work`; a paid picture that exists in memory only waits here for its disk."""
         while True:
             try:
                 return await work()
-            except DiskFull:
-                if not self._paid or (self._ref is not None and self._ref.resumable):
+            except (DiskFull, OSError) as error:
+                again = self._ref is not None and self._ref.resumable
+                if not self._paid or (again and isinstance(error, DiskFull)):
                     raise
-                self._progress.detail(self._open, "waiting_for_disk", {})
-                self._remark("warning", "A paid picture waits in memory for free disk space.")
+                if again:
+                    # Read-only, or not ours: as with a full one, it can be fetched again later.
+                    reason = getattr(error, "strerror", None) or error
+                    raise DiskFull(f"A paid picture cannot be stored: {reason}.") from error
+                full = isinstance(error, DiskFull)
+                self._progress.detail(
+                    self._open, "waiting_for_disk" if full else "waiting_for_folder", {}
+                )
+                self._remark("warning", f"A paid picture waits in memory: {error}")
                 pause = asyncio.sleep(self._context.settings.disk_wait_s)
                 await self._waiting.wait_for(pause, timed=False)
 
