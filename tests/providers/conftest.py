@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -13,16 +13,16 @@ from workbench.testing.emulators.openai import OpenAIEmulator
 from workbench.workspace import plugins
 from workbench.workspace.workspace import Workspace
 
-# Not offered to anybody yet: prices of what the provider bills later are not told in the page.
-COMING = [
-    EntryPoint("openai", "workbench.providers.openai_images:OpenAIImages", plugins.GROUP),
-]
+PLUGINS = ("builtin", "openai")
 
 
 @pytest.fixture(autouse=True)
-def providers_to_come(monkeypatch: pytest.MonkeyPatch) -> None:
+def few_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only two of the installed ones: tests add the others themselves, with an emulator each."""
     monkeypatch.setattr(
-        plugins, "entry_points", lambda group: [*entry_points(group=group), *COMING]
+        plugins,
+        "entry_points",
+        lambda group: [one for one in entry_points(group=group) if one.name in PLUGINS],
     )
 
 

@@ -19,9 +19,10 @@ import workbench as wb
 from workbench.domain.jobs import JobInput, JobRequest, Slot
 from workbench.domain.status import Operation
 from workbench.errors import ErrorKind, InvalidRequest, ProviderError
+from workbench.providers.catalogue import load
 from workbench.providers.http import Patience
 from workbench.providers.openai_images import OpenAIImages
-from workbench.providers.openai_models import dated, hosted, profile_of
+from workbench.providers.openai_models import profile_of, token_rates
 from workbench.testing.emulators.openai import OpenAIEmulator
 from workbench.testing.emulators.server import Fault
 from workbench.testing.pictures import png
@@ -84,7 +85,7 @@ def test_key_and_address_come_from_the_environment_and_may_be_set_later(ws, open
 def test_the_key_of_the_environment_goes_to_no_other_address(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", CANARY)
     other = OpenAIImages("other", base_url="http://127.0.0.1:9/v1", profile="localai", models=["x"])
-    assert other._headers() == {}
+    assert other._headers(other._address("/images/generations")) == {}
     assert other.state().ready
 
 
@@ -364,6 +365,16 @@ def test_no_picture_and_no_error_is_a_block(ws, openai):
     assert ws.balances().get("USD", 0) == 0
 
 
+@pytest.mark.req("PRV-7", "TOK-2")
+def test_a_picture_that_was_made_and_withheld_costs_what_its_tokens_do(ws, openai):
+    added(ws, openai)
+    usage = {"input_tokens": 10, "output_tokens": 1000, "total_tokens": 1010}
+    openai.faults = [Fault(status=200, body=json.dumps({"data": [], "usage": usage}).encode())]
+    (withheld,) = ended(ws.generate("a fox", model=MODEL, **NO_STREAM)).generations
+    assert (withheld.error.kind, withheld.error.charged) == ("blocked", True)
+    assert withheld.cost == Decimal("0.03005")
+
+
 def test_a_right_answer_of_a_wrong_type_is_a_right_answer(ws, openai):
     added(ws, openai)
     openai.faults = [Fault(content_type="text/html")]
@@ -438,7 +449,9 @@ def test_a_server_that_ignores_stream_is_understood(ws, workbench_emulator):
 
 @pytest.mark.req("PRV-2")
 def test_a_compatible_server_gets_what_its_profile_says(ws, workbench_emulator):
-    server = workbench_emulator(key=None, streams=False, string_errors=True)
+    server = workbench_emulator(
+        key=None, streams=False, string_errors=True, speaks="stable-diffusion.cpp"
+    )
     added(ws, server, key=None, profile="stable-diffusion.cpp", models=("tiny",))
     made = ended(
         ws.generate("a fox", model="oai:tiny", seed=7, steps=4, width=512, negative_prompt="fog")
@@ -466,7 +479,7 @@ def test_a_compatible_server_gets_what_its_profile_says(ws, workbench_emulator):
 
 @pytest.mark.req("PRV-2")
 def test_a_picture_that_is_left_at_an_address_is_fetched(ws, workbench_emulator):
-    server = workbench_emulator(urls=True)
+    server = workbench_emulator(urls=True, speaks="together")
     added(ws, server, profile="together", models=("flux",))
     (made,) = ended(ws.generate("a fox", model="oai:flux", width=256, height=128)).generations
     assert made.status == "completed"
@@ -504,15 +517,29 @@ def workbench_emulator():
 
 @pytest.mark.req("TOK-6")
 def test_models_and_prices_are_dated_data_that_the_price_table_agrees_with():
-    assert dated() == "2026-11-21"
-    offers = hosted("openai")
-    assert "gpt-image-1" not in offers  # it is gone
-    for name, offer in offers.items():
-        assert offer.model.id == f"openai:{name}"
-        assert offer.rates is not None
-        assert 0 < offer.rates.text_in <= offer.rates.image_in <= offer.rates.image_out
-        offer.model.check({})
-    assert "2026-12-01" in offers["gpt-image-1.5"].model.help
+    catalogue = load("openai_images", "openai")
+    assert catalogue.dated == "2026-11-21"
+    assert "gpt-image-1" not in catalogue.entries  # it is gone
+    for name, entry in catalogue.entries.items():
+        assert entry.model.id == f"openai:{name}"
+        rates = token_rates(entry)
+        assert rates is not None
+        assert 0 < rates.text_in <= rates.image_in <= rates.image_out
+        entry.model.check({})
+    assert "2026-12-01" in catalogue.entries["gpt-image-1.5"].model.help
+
+
+@pytest.mark.req("TOK-4")
+@pytest.mark.parametrize(
+    ("quality", "previews", "usd"),
+    [("low", 0, "0.00588"), ("max", 0, "0.21072"), ("auto", 0, "0.21072"), ("low", 2, "0.01188")],
+)
+def test_an_estimate_is_tokens_times_their_price(quality, previews, usd):
+    model = load("openai_images", "openai").entries["gpt-image-2.5-flare"].model
+    params = model.check({"quality": quality, "partial_images": previews})
+    price = model.price_of(params, width=1024, height=1024)
+    assert (price.unit, price.by_provider) == ("USD", True)
+    assert price.amount_micro == int(Decimal(usd) * 1_000_000)
 
 
 @pytest.mark.parametrize(
@@ -527,7 +554,7 @@ def test_models_and_prices_are_dated_data_that_the_price_table_agrees_with():
     ],
 )
 def test_usage_that_says_nothing_is_no_cost(usage):
-    rates = hosted("openai")["gpt-image-2"].rates
+    rates = token_rates(load("openai_images", "openai").entries["gpt-image-2"])
     assert rates.cost(usage) is None
 
 

@@ -47,7 +47,7 @@ def test_the_first_schema_with_pictures_becomes_the_newest(tmp_path: Path) -> No
     old.close()
     db = Database(folder)
     assert db.sql("SELECT id, images FROM topic ORDER BY id")[1] == [("empty", 0), ("foxes", 2)]
-    assert db.sql("PRAGMA user_version")[1] == [(3,)]
+    assert db.sql("PRAGMA user_version")[1] == [(4,)]
     assert db.integrity_check() == []
     db.write(
         lambda tx: tx.execute("UPDATE generation SET deleted_at = 1 WHERE id = 'late'")

@@ -392,7 +392,7 @@ def test_old_sqlite_is_warned_of(
 
 
 def more(tmp_path: Path, **scripts: str) -> list[Traversable]:
-    """A folder of further migrations: `_0004_colour="ALTER …"`."""
+    """A folder of further migrations: `_0005_colour="ALTER …"`."""
     folder = tmp_path / "more"
     folder.mkdir(exist_ok=True)
     for name, script in scripts.items():
@@ -426,7 +426,7 @@ def with_a_project(folder: Path) -> str:
 @pytest.mark.req("DAT-1")
 def test_a_migration_keeps_the_rows_and_makes_a_backup_first(folder: Path, tmp_path: Path) -> None:
     workspace_id = with_a_project(folder)
-    db = Database(folder, more_migrations=more(tmp_path, _0004_colour=COLOUR))
+    db = Database(folder, more_migrations=more(tmp_path, _0005_colour=COLOUR))
     assert db.workspace_id == workspace_id
     assert db.sql("SELECT title, colour, rev FROM project")[1] == [("Sea", "gold;", 1)]
     db.write(lambda tx: tx.execute("UPDATE project SET colour = 'red'")).result()
@@ -435,23 +435,24 @@ def test_a_migration_keeps_the_rows_and_makes_a_backup_first(folder: Path, tmp_p
         (1, "initial"),
         (2, "pages"),
         (3, "visitors"),
-        (4, "colour"),
+        (4, "caps"),
+        (5, "colour"),
     ]
-    assert db.sql("PRAGMA user_version")[1] == [(4,)]
+    assert db.sql("PRAGMA user_version")[1] == [(5,)]
     assert db.write(lambda tx: tx.scalar("PRAGMA foreign_keys")).result() == 1
     db.close()
     (copy,) = (folder / "backups").iterdir()
-    assert copy.name.startswith("before-0004-")
+    assert copy.name.startswith("before-0005-")
     assert mode(copy) == 0o600
     old = sqlite3.connect(copy)
-    assert old.execute("PRAGMA user_version").fetchone() == (3,)
+    assert old.execute("PRAGMA user_version").fetchone() == (4,)
     assert old.execute("SELECT title FROM project").fetchall() == [("Sea",)]
     old.close()
 
 
 def test_an_empty_workspace_migrates_without_a_backup(folder: Path, tmp_path: Path) -> None:
     Database(folder).close()
-    Database(folder, more_migrations=more(tmp_path, _0004_colour=COLOUR)).close()
+    Database(folder, more_migrations=more(tmp_path, _0005_colour=COLOUR)).close()
     assert not (folder / "backups").exists()
 
 
@@ -461,7 +462,7 @@ def test_the_newest_five_backups_are_kept_and_nothing_else_is_touched(
     with_a_project(folder)
     (folder / "backups").mkdir()
     (folder / "backups" / "my own.sqlite3").touch()
-    for number in range(4, 12):
+    for number in range(5, 12):
         folders = more(tmp_path, **{f"_{number:04}_n": f"CREATE TABLE t{number} (x);"})
         Database(folder, more_migrations=folders).close()
     names = sorted(path.name[:11] for path in (folder / "backups").iterdir())
@@ -481,11 +482,11 @@ def test_the_newest_five_backups_are_kept_and_nothing_else_is_touched(
 def test_a_migration_that_fails_changes_nothing(folder: Path, tmp_path: Path, script: str) -> None:
     with_a_project(folder)
     with pytest.raises((ValueError, sqlite3.Error)):
-        Database(folder, more_migrations=more(tmp_path, _0004_bad=script))
+        Database(folder, more_migrations=more(tmp_path, _0005_bad=script))
     db = Database(folder)
     if "COMMIT" not in script:
         assert db.sql("SELECT count(*) FROM sqlite_schema WHERE name = 'fine'")[1] == [(0,)]
-    assert db.sql("PRAGMA user_version")[1] == [(3,)]
+    assert db.sql("PRAGMA user_version")[1] == [(4,)]
     assert db.sql("SELECT title FROM project")[1] == [("Sea",)]
     db.close()
 
@@ -504,14 +505,14 @@ def test_tables_can_be_rebuilt_under_references(folder: Path, tmp_path: Path) ->
         "CREATE TABLE project_2 AS SELECT * FROM project; DROP TABLE project;"
         "ALTER TABLE project_2 RENAME TO project; CREATE UNIQUE INDEX project_id ON project (id);"
     )
-    db = Database(folder, more_migrations=more(tmp_path, _0004_rebuild=script))
+    db = Database(folder, more_migrations=more(tmp_path, _0005_rebuild=script))
     assert db.sql("SELECT title FROM topic")[1] == [("Waves",)]
     assert db.integrity_check() == []
     db.close()
 
 
 def test_a_newer_schema_is_refused_and_left_unchanged(folder: Path, tmp_path: Path) -> None:
-    Database(folder, more_migrations=more(tmp_path, _0004_colour=COLOUR)).close()
+    Database(folder, more_migrations=more(tmp_path, _0005_colour=COLOUR)).close()
     before = (folder / connect.DATABASE).read_bytes()
     with pytest.raises(SchemaTooNew, match="Upgrade image-workbench"):
         Database(folder)
@@ -521,7 +522,7 @@ def test_a_newer_schema_is_refused_and_left_unchanged(folder: Path, tmp_path: Pa
 
 def test_gaps_and_doubles_in_migration_numbers_are_mistakes(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="1, 2, 3"):
-        migrate.find([migrate.shipped(), *more(tmp_path, _0005_late="SELECT 1;")])
+        migrate.find([migrate.shipped(), *more(tmp_path, _0006_late="SELECT 1;")])
     with pytest.raises(ValueError, match="two migrations"):
         migrate.find([migrate.shipped(), *more(tmp_path, _0001_again="SELECT 1;")])
 

@@ -70,7 +70,7 @@ def until(condition: Callable[[], object]) -> None:
          (), ["i"], [(1,), (2,)]),
         ("SELECT rowid FROM prompt_search WHERE prompt_search MATCH 'sea'", (), ["rowid"], []),
         ("SELECT name FROM pragma_table_info('meta') LIMIT 1", (), ["name"], [("key",)]),
-        ("PRAGMA user_version", (), ["user_version"], [(3,)]),
+        ("PRAGMA user_version", (), ["user_version"], [(4,)]),
         ("-- why\nSELECT 1 AS one -- because", (), ["one"], [(1,)]),
     ],
 )  # fmt: skip
@@ -122,7 +122,7 @@ def test_sql_refuses_everything_else_with_a_sentence(db: Database, statement: st
     assert str(caught.value).endswith(".")
     assert keys(db) == before
     assert db.sql("SELECT 1")[1] == [(1,)]
-    assert db.write(lambda tx: tx.scalar("PRAGMA user_version")).result() == 3
+    assert db.write(lambda tx: tx.scalar("PRAGMA user_version")).result() == 4
 
 
 def test_sql_stops_what_takes_too_long(db: Database) -> None:

@@ -38,7 +38,17 @@ def check_base_url(url: str, name: str) -> str:
 
 
 def origin_of(url: str) -> tuple[str, str, int | None]:
-    """Return scheme, host and port of an address: what decides whether a key may go there."""
-    parts = urlsplit(url)
+    """Return scheme, host and port of an address: what decides whether a key may go there.
+
+    What is no address has none that is like another's: its own text stands for it.
+
+    >>> origin_of("https://Api.example/v1"), origin_of("https://a:b")[0]
+    (('https', 'api.example', 443), '')
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return "", url, None
     default = {"https": 443, "http": 80}.get(parts.scheme)
-    return parts.scheme, (parts.hostname or "").lower(), parts.port or default
+    return parts.scheme, (parts.hostname or "").lower(), port or default

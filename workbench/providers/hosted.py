@@ -81,7 +81,7 @@ class Hosted:
     key_variables: ClassVar[tuple[str, ...]] = ()
     address_variable: ClassVar[str] = ""
     data: ClassVar[str] = ""  # name of the data file
-    needs_key: ClassVar[bool] = True
+    needs_key: bool = True
     key_domains: ClassVar[tuple[str, ...]] = ()  # other hosts of the provider that may get the key
     usual_concurrency: ClassVar[int] = 4
     idempotency = IdempotencyPolicy(Idempotency.NONE)
@@ -357,12 +357,10 @@ class Hosted:
             raise error from None
 
     def _refused(self, words: object, kind: ErrorKind = ErrorKind.TRANSIENT) -> ProviderError:
-        """Return the error for a job of which the provider says that it has ended badly."""
+        """Return the error for what a provider says with success, or in its own words."""
         status = 500 if kind is ErrorKind.TRANSIENT else 400
         said = failures.Said(self._line.clean(words), kind)
-        error = failures.of_status(self.title, status, said, key_hint=self._line.key_hint)
-        error.ended = True
-        return error
+        return failures.of_status(self.title, status, said, key_hint=self._line.key_hint)
 
     # -- settings ---------------------------------------------------------------------------------
 

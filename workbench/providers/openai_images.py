@@ -6,8 +6,8 @@ later, so that one whose answer was lost has an unknown outcome, which a person 
 
 ::
 
-    ws.add_provider(OpenAIImages("local", base_url="http://127.0.0.1:8080/v1",
-                                 profile="stable-diffusion.cpp", models=("sd-cpp-local",)))
+    ws.add_provider(OpenAIImages("attic", base_url="http://127.0.0.1:8080/v1", profile="localai"))
+    ws.refresh_provider("attic")  # asks for its models; or name them: models=("flux.1-dev",)
 """
 
 from __future__ import annotations
@@ -17,56 +17,40 @@ import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any, ClassVar
 
 from workbench.domain.jobs import (
     FREE,
     Done,
     Idempotency,
     IdempotencyPolicy,
-    ImageReady,
     JobEvent,
     JobRef,
     JobRequest,
-    Log,
-    Partial,
-    Running,
-    Slot,
 )
 from workbench.domain.money import USD
-from workbench.domain.parameters import Model
 from workbench.domain.records import JsonValue
-from workbench.domain.status import ErrorKind
-from workbench.errors import (
-    ConfigurationError,
-    InvalidRequest,
-    ProviderError,
-    WorkbenchError,
-)
+from workbench.errors import InvalidRequest
 from workbench.ports import ProviderState
 from workbench.providers import failures, openai_wire
-from workbench.providers.addresses import check_base_url
-from workbench.providers.http import USUAL_PATIENCE, Answer, Line, Patience
-from workbench.providers.openai_models import Offer, hosted, profile_of, seed_sent, served
-from workbench.providers.redaction import Secret, plain
+from workbench.providers.asking import apart
+from workbench.providers.catalogue import Entry
+from workbench.providers.hosted import Hosted
+from workbench.providers.http import USUAL_PATIENCE, Patience
+from workbench.providers.openai_call import Call
+from workbench.providers.openai_models import (
+    note_names,
+    noted_names,
+    profile_of,
+    served,
+)
+from workbench.providers.polling import Pace
+from workbench.providers.redaction import Secret
 
-BASE_URL = "https://api.openai.com/v1"
-KEY = "OPENAI_API_KEY"
-ADDRESS = "OPENAI_BASE_URL"
-
-_MAX_IMAGE_BYTES = 50_000_000  # as the image door takes them
-_MAX_EVENT_BYTES = _MAX_IMAGE_BYTES * 4 // 3 + 100_000
-_MAX_STREAM_BYTES = 5 * _MAX_EVENT_BYTES  # three partial images and the picture
-_IN_THREAD_BYTES = 100_000  # from here on, reading JSON would hold up the loop
-_LONGEST_PROMPT = 10_000
-_MARGIN_S = 30.0  # between our own deadline and the runner's
-
-_TOKENS = ("input_tokens", "output_tokens", "total_tokens")
-
-T = TypeVar("T")
+_MAX_LIST_BYTES = 4_000_000
 
 
-class OpenAIImages:
+class OpenAIImages(Hosted):
     """A provider in the dialect of OpenAI's images API.
 
     Parameters
@@ -76,85 +60,126 @@ class OpenAIImages:
     base_url:
         Address that ``/images/generations`` is appended to; None: OPENAI_BASE_URL, or OpenAI.
     key:
-        The key; None: OPENAI_API_KEY, looked up anew for each call.
+        The key; None: OPENAI_API_KEY, looked up anew for each call. It goes to no `base_url`.
     profile:
         What the server can do: openai, stable-diffusion.cpp, localai, vllm-omni or together.
     models:
-        Names of models, where the server is not OpenAI's.
+        Names of models, where the server is not OpenAI's; see `discover`.
     concurrency:
         Calls at once over all processes of a workspace; None: 4, or 1 where the server is free.
-    patience:
+    patience, pace:
         Limits of time.
 
     Examples
     --------
     >>> OpenAIImages().models()[0].id.partition(":")[0]
     'openai'
+    >>> local = OpenAIImages("local", base_url="http://127.0.0.1:1/v1", profile="localai")
+    >>> local.state().message.partition(".")[0]
+    'No model of this server is named'
     """
 
+    usual_name: ClassVar[str] = "openai"
+    usual_profile: ClassVar[str] = "openai"
     help = "Pictures by OpenAI. It needs a key and costs money for each picture."
+    home: ClassVar[str] = "https://api.openai.com/v1"
+    key_variables: ClassVar[tuple[str, ...]] = ("OPENAI_API_KEY",)
+    address_variable: ClassVar[str] = "OPENAI_BASE_URL"
+    data: ClassVar[str] = "openai_images"
 
     def __init__(
         self,
-        name: str = "openai",
+        name: str | None = None,
         *,
         base_url: str | None = None,
         key: str | Secret | None = None,
-        profile: str = "openai",
+        profile: str | None = None,
         models: Sequence[str] = (),
         concurrency: int | None = None,
         patience: Patience = USUAL_PATIENCE,
+        pace: Callable[[], Pace] = Pace,
     ) -> None:
-        has = profile_of(profile)
-        self.name = name
-        self.title = has.title
-        if not has.hosted:
-            self.help = f"A server that you named, spoken to as {has.title}."
-        self.idempotency = FREE if has.free else IdempotencyPolicy(Idempotency.NONE)
-        self.concurrency = concurrency or (1 if has.free else 4)
-        self.deadline_s = patience.total_s + _MARGIN_S
+        has = profile_of(profile or self.usual_profile)
         self._has = has
-        self._base_url = base_url
-        self._key = Secret(key) if isinstance(key, str) else key
-        self._offers = served(name, tuple(models), has) if models else hosted(name)
-        self._line = Line(
-            self.title,
+        self.title = has.title
+        self.idempotency = FREE if has.free else IdempotencyPolicy(Idempotency.NONE)
+        self.needs_key = has.needs_key
+        super().__init__(
+            name,
+            base_url=base_url,
+            key=key,
+            concurrency=concurrency or (1 if has.free else None),
             patience=patience,
-            secrets=self._secrets,
-            key_hint=KEY if key is None else "its key",
-            address_hint=ADDRESS if base_url is None else "its address",
+            pace=pace,
         )
+        self._catalogued = has.name == self.usual_profile and not models
+        if has.name != self.usual_profile:
+            self.help = f"A server that you named, spoken to as {has.title}."
+        self._served = served(self.name, models or has.models, has)
+        self._found: Mapping[str, Entry] | None = None  # what the server said; None: not looked up
 
     # -- what people see --------------------------------------------------------------------------
 
     def state(self) -> ProviderState:
-        """Ready where there is a key (and an address that is one). It asks nobody."""
-        try:
-            self._base()
-            key = self._usable_key()
-        except ConfigurationError as error:
-            return ProviderState(False, "error", str(error))
-        if key is None and self._has.needs_key:
+        """Ready where there are a key, an address that is one, and a model. It asks nobody."""
+        state = super().state()
+        if state.ready and not self._entries():
             return ProviderState(
-                False, "key_missing", f"Set the environment variable {KEY} to your key."
+                False,
+                "error",
+                "No model of this server is named. Name some, or read its list anew: "
+                f"ws.refresh_provider({self.name!r}).",
             )
-        return ProviderState(True)
+        return state
 
-    def models(self) -> Sequence[Model]:
-        """Return the models of the data file, or those that were named."""
-        return [offer.model for offer in self._offers.values()]
+    @property
+    def can_refresh(self) -> bool:
+        """Whether the server's list of models is what there is: OpenAI's is in a data file."""
+        return not self._has.hosted
+
+    async def refresh(self) -> str:
+        """Ask for the names of models, and offer them from now on; returns a sentence."""
+        if not self.can_refresh:
+            return await super().refresh()
+        return f"{self.title}: {_counted(await self.discover())} as of today."
+
+    async def discover(self) -> list[str]:
+        """Ask the server for the names of its models, and offer them from now on.
+
+        Servers that list every kind of model and do not say which is which name all of them. The
+        names are kept beside the data files, for every program that uses a server of this name.
+        OpenAI's own list changes nothing: what its models can do is in the data file.
+
+        Returns
+        -------
+        list of str
+            The names, of models for pictures where the server says so.
+
+        Raises
+        ------
+        ProviderError
+            It does not answer, or has no such list.
+        """
+        names = await self._listed()
+        if self.can_refresh and names:
+            await asyncio.to_thread(note_names, self.name, names)
+            self._found = served(self.name, names, self._has)
+        return names
+
+    async def test(self) -> str:
+        """Ask for the list of models, which costs nothing."""
+        return f"{self.title} answered; {_counted(await self._listed())}."
 
     # -- one job ----------------------------------------------------------------------------------
 
     async def submit(self, request: JobRequest) -> JobRef:
         """Check what can be checked here; the call itself is made in `events`."""
-        offer = self._offer(request)
+        entry = self._entry(request)
         for slot in request.slots:
-            openai_wire.fields_of(request, slot, offer, self._has)
-        self._address()
-        if request.inputs and not self._has.edits:
+            openai_wire.fields_of(request, slot, entry, self._has)
+        self._headers(self._address())
+        if request.inputs and not self._has.edits and self._reference_field(entry) is None:
             raise InvalidRequest("references", f"{self.title} takes no reference images.")
-        self._headers()
         return JobRef()
 
     async def events(self, request: JobRequest, ref: JobRef) -> AsyncIterator[JobEvent]:  # noqa: ARG002 - there is no remote id
@@ -162,7 +187,7 @@ class OpenAIImages:
         total: Decimal | None = None
         usage: dict[str, JsonValue] = {}
         for slot in request.slots:
-            call = _Call(self, request, slot, self._offer(request))
+            call = Call(self, request, slot, self._entry(request))
             try:
                 async for event in call.events():
                     yield event
@@ -173,71 +198,33 @@ class OpenAIImages:
                 total = call.cost if total is None else total + call.cost
         yield Done(cost=total, unit=None if total is None else USD, usage=usage)
 
-    async def cancel(self, ref: JobRef) -> None:
-        """The API has no cancel; what is being made is paid for, and comes home late."""
+    # -- for servers with addresses of their own --------------------------------------------------
 
-    async def lookup(self, request: JobRequest) -> JobRef | None:  # noqa: ARG002 - the protocol's
-        """The API cannot be asked what became of a call."""
-        return None
-
-    async def close(self) -> None:
-        """Close connections."""
-        await self._line.close()
+    def _url(self, path: str, model: str) -> str:  # noqa: ARG002 - Azure's has it in the address
+        """Return the address of a path of the API, for a model ("": for none)."""
+        return self._address(path)
 
     # -- settings ---------------------------------------------------------------------------------
 
-    def _offer(self, request: JobRequest) -> Offer:
-        offer = self._offers.get(request.model)
-        if offer is None:
-            raise ProviderError(
-                ErrorKind.UNAVAILABLE,
-                f"{self.title} has no model {plain(request.model)} any more. Choose another one.",
-            )
-        return offer
+    def _entries(self) -> Mapping[str, Entry]:
+        if self._found is None:
+            noted = noted_names(self.name) if self.can_refresh else ()
+            self._found = served(self.name, noted, self._has)
+        known = super()._entries() if self._catalogued else {}
+        return {**self._found, **self._served, **known}
 
-    def _base(self) -> str:
-        if self._base_url is not None:
-            return check_base_url(self._base_url, "base_url")
-        return check_base_url(os.environ.get(ADDRESS) or BASE_URL, ADDRESS)
+    async def _listed(self) -> list[str]:
+        async with apart(self) as asking:
+            url = self._url("/models", "")
+            told = await asking._ask("GET", url, max_bytes=_MAX_LIST_BYTES)  # noqa: SLF001 - one of us
+        return openai_wire.names_of(told.value)
 
-    def _address(self) -> str:
-        try:
-            return self._base()
-        except ConfigurationError as error:
-            raise ProviderError(ErrorKind.BAD_REQUEST, str(error)) from None
+    def _reference_field(self, entry: Entry) -> str | None:
+        name = entry.send.get("references", self._has.references)
+        return name if isinstance(name, str) else None
 
-    def _current_key(self) -> Secret | None:
-        if self._key is not None:
-            return self._key
-        # OpenAI's key goes to OpenAI's address, or to the one that was set for it.
-        found = os.environ.get(KEY, "").strip() if self._base_url is None else ""
-        return Secret(found) if found else None
-
-    def _usable_key(self) -> Secret | None:
-        key = self._current_key()
-        text = "" if key is None else key.reveal()
-        if not text.isascii() or not text.isprintable() or " " in text:
-            raise ConfigurationError(
-                f"{self._line.key_hint} has characters that no key has. Copy it again."
-            )
-        return key
-
-    def _secrets(self) -> list[Secret]:
-        key = self._current_key()
-        return [] if key is None else [key]
-
-    def _headers(self) -> dict[str, str]:
-        try:
-            key = self._usable_key()
-        except ConfigurationError as error:
-            raise ProviderError(ErrorKind.AUTH, str(error)) from None
-        if key is None:
-            if self._has.needs_key:
-                raise ProviderError(
-                    ErrorKind.AUTH, f"There is no key for {self.title}. Set {self._line.key_hint}."
-                )
-            return {}
-        headers = {"Authorization": f"Bearer {key.reveal()}"}
+    def _authorization(self, key: Secret) -> dict[str, str]:
+        headers = super()._authorization(key)
         if self._has.hosted:
             for header, name in (
                 ("OpenAI-Organization", "OPENAI_ORG_ID"),
@@ -248,164 +235,13 @@ class OpenAIImages:
                     headers[header] = value
         return headers
 
+    def _key_hint(self) -> str:
+        # The environment's key goes to no address that was given here.
+        return "its key" if self._base_url is not None else super()._key_hint()
 
-class _Call:
-    """One call for one picture."""
-
-    def __init__(
-        self, provider: OpenAIImages, request: JobRequest, slot: Slot, offer: Offer
-    ) -> None:
-        self.cost: Decimal | None = None
-        self.usage: dict[str, JsonValue] = {}
-        self._provider = provider
-        self._line = provider._line  # noqa: SLF001 - one class in two parts
-        self._has = provider._has  # noqa: SLF001 - as above
-        self._base = provider._address()  # noqa: SLF001 - as above
-        self._request = request
-        self._slot = slot
-        self._offer = offer
-        self._fields = openai_wire.fields_of(request, slot, offer, self._has)
-        partial = self._fields.get("partial_images")
-        self._total = partial + 1 if isinstance(partial, int) else None
-        self._answer: Answer | None = None
-
-    async def events(self) -> AsyncIterator[JobEvent]:
-        """Send it and follow its answer."""
-        index = self._slot.index
-        yield Running(0, self._total, index)
-        answer = self._answer = await self._send()
-        if not answer.ok:
-            raise answer.error(self._clean(openai_wire.said_in(await answer.error_body())))
-        id = answer.headers.get("x-request-id")
-        if id:
-            self.usage["request_id"] = plain(id, limit=100)
-        # What it is decides, not what was asked for: servers that cannot stream send it at once.
-        if answer.content_type == "text/event-stream":
-            async for event in self._stream(answer):
-                yield event
-            return
-        body = await answer.body(max_bytes=_MAX_EVENT_BYTES)
-        if answer.content_type.startswith("image/"):
-            yield self._ready(openai_wire.Picture(body), {})
-            return
-        try:
-            result = await _in_thread(openai_wire.result_of, body)
-        except openai_wire.NotReadable as error:
-            kind = plain(answer.content_type) or "nothing that has a type"
-            raise answer.unreadable(f"{error} ({kind})") from None
-        async for event in self._take(result):
-            yield event
-
-    async def close(self) -> None:
-        """Give the connection back."""
-        if self._answer is not None:
-            await self._answer.close()
-
-    async def _send(self) -> Answer:
-        headers = self._provider._headers()  # noqa: SLF001 - one class in two parts
-        headers["Accept"] = "application/json, text/event-stream"
-        creates = not self._has.free
-        if not self._request.inputs:
-            url = f"{self._base}/images/generations"
-            return await self._line.open(
-                "POST", url, headers=headers, json=self._fields, creates=creates
-            )
-        try:
-            references, mask = await asyncio.to_thread(openai_wire.read_inputs, self._request)
-        except (WorkbenchError, OSError) as error:
-            raise ProviderError(
-                ErrorKind.BAD_REQUEST, f"A reference image cannot be read: {plain(str(error))}"
-            ) from None
-        form = openai_wire.form_of(self._fields, references, mask, self._has)
-        url = f"{self._base}/images/edits"
-        return await self._line.open("POST", url, headers=headers, form=form, creates=creates)
-
-    async def _stream(self, answer: Answer) -> AsyncIterator[JobEvent]:
-        step = 0
-        async for event in answer.events(
-            max_bytes=_MAX_STREAM_BYTES, max_event_bytes=_MAX_EVENT_BYTES
-        ):
-            if event.data.strip() == b"[DONE]":
-                continue
-            try:
-                said = await _in_thread(openai_wire.object_of, event.data)
-            except openai_wire.NotReadable as error:
-                raise answer.unreadable(f"{error} in an event") from None
-            kind = str(said.get("type") or event.name)
-            if kind == "error" or ("error" in said and not kind.endswith(".completed")):
-                raise self._failed(self._clean(openai_wire.said_by(said)))
-            picture = openai_wire.picture_of(said)
-            if picture is None:
-                continue
-            if kind.endswith(".partial_image"):
-                step += 1
-                yield Running(step, max(step + 1, self._total or 0), self._slot.index)
-                if picture.data:
-                    yield Partial(picture.data, self._slot.index)
-            elif kind.endswith(".completed"):
-                usage = said.get("usage")
-                yield await self._home(picture, usage if isinstance(usage, dict) else {})
-                return  # one call makes one picture; partial images may still come late
-        raise answer.unreadable("an end before its picture")
-
-    async def _take(self, result: openai_wire.Result) -> AsyncIterator[JobEvent]:
-        if not result.pictures:
-            self._book(result.usage)
-            if result.said.kind is not None or result.said.words:
-                yield Log(f"{self._line.title} sent no picture: {self._clean(result.said).words}")
-            raise self._failed(replace(result.said, kind=result.said.kind or ErrorKind.BLOCKED))
-        if len(result.pictures) > 1:
-            yield Log(f"{self._line.title} sent {len(result.pictures)} pictures instead of one.")
-        yield await self._home(result.pictures[0], result.usage)
-
-    async def _home(
-        self, picture: openai_wire.Picture, usage: Mapping[str, JsonValue]
-    ) -> ImageReady:
-        if picture.url is None:
-            return self._ready(picture, usage)
-        self._book(usage)
-        try:
-            data = await self._line.fetch(picture.url, max_bytes=_MAX_IMAGE_BYTES, home=self._base)
-        except ProviderError as error:
-            # It was made, and is not to be made again because its address did not work.
-            error.maybe_sent = not self._has.free
-            raise
-        return self._ready(replace(picture, data=data), usage)
-
-    def _ready(self, picture: openai_wire.Picture, usage: Mapping[str, JsonValue]) -> ImageReady:
-        self._book(usage)
-        revised = picture.revised_prompt
-        return ImageReady(
-            picture.data,
-            self._slot.index,
-            seed=seed_sent(self._slot.seed) if self._has.seed else None,
-            prompt_sent=None
-            if revised is None
-            else plain(revised, self._provider._secrets(), limit=_LONGEST_PROMPT),  # noqa: SLF001 - as above
-            cost=self.cost,
-            unit=None if self.cost is None else USD,
-        )
-
-    def _book(self, usage: Mapping[str, JsonValue]) -> None:
-        counts: dict[str, Any] = {
-            name: usage[name] for name in _TOKENS if isinstance(usage.get(name), int)
-        }
-        self.usage |= counts
-        if self._offer.rates is not None:
-            self.cost = self._offer.rates.cost(usage)
-
-    def _clean(self, said: failures.Said) -> failures.Said:
-        return replace(said, words=self._line.clean(said.words))
-
-    def _failed(self, said: failures.Said) -> ProviderError:
-        """The error for one that came inside of a success: the provider says that it failed."""
-        said = self._clean(said)
-        kind = said.kind or ErrorKind.TRANSIENT
-        status = 500 if kind is ErrorKind.TRANSIENT else 400
-        return failures.of_status(
-            self._line.title, status, replace(said, kind=kind), key_hint=self._line.key_hint
-        )
+    def _said_in(self, value: Any) -> failures.Said:
+        return replace(super()._said_in(value), kind=openai_wire.kind_of(value))
 
 
-async def _in_thread(work: Callable[[bytes], T], body: bytes) -> T:
-    return await asyncio.to_thread(work, body) if len(body) > _IN_THREAD_BYTES else work(body)
+def _counted(names: Sequence[str]) -> str:
+    return f"{len(names)} model{'' if len(names) == 1 else 's'}"

@@ -1,30 +1,57 @@
-"""What OpenAI's image models and servers like it can do and cost: read from a dated data file.
+"""What servers in OpenAI's dialect have and lack, and what OpenAI's own tokens cost.
 
-Models come and go and prices change; nothing of that is code. The file names its date, its sources
-and their licences.
+Profiles and prices come from the dated data file; nothing of that is code.
 """
 
 from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
 from importlib.resources import files
 from typing import Any
 
 from workbench.domain.jobs import JobRequest
-from workbench.domain.money import USD
-from workbench.domain.parameters import Model, Parameter, ParameterKind
 from workbench.domain.records import JsonValue
-from workbench.domain.status import Operation
 from workbench.errors import InvalidRequest
+from workbench.providers.catalogue import Entry, entry_of, keep_refreshed, own_folder
 
 _MICRO = Decimal("0.000001")
-_MOST_AT_ONCE = 10  # pictures of one request of ours; each is a call of its own
-_SIZE_HELP = "In pixels; the longer side is at most three times the shorter one."
+_SERVER = re.compile(r"[a-z0-9_-]{1,40}")  # as a workspace takes the name of a provider
 _SEED_BITS = 2**32 - 1
+_MOST_REFERENCES = 4  # of a server of which nothing is known
+_SIDE = {"kind": "integer", "default": 512, "minimum": 64, "maximum": 2048, "step": 8}
+# What the panel shows where a server's own names say no more than that it takes the parameter.
+_SHOWN: Mapping[str, Mapping[str, Any]] = {
+    "steps": {"kind": "integer", "minimum": 1, "maximum": 200, "advanced": True},
+    "cfg_scale": {
+        "kind": "number",
+        "minimum": 0,
+        "maximum": 30,
+        "step": 0.5,
+        "label": "Guidance",
+        "help": "How closely the picture follows the prompt; empty: the server's own.",
+        "advanced": True,
+    },
+    "true_cfg_scale": {
+        "kind": "number",
+        "minimum": 0,
+        "maximum": 30,
+        "step": 0.5,
+        "label": "True CFG",
+        "help": "For models that weigh the negative prompt by itself, Qwen-Image for one.",
+        "advanced": True,
+    },
+    "output_format": {
+        "kind": "choice",
+        "default": "png",
+        "choices": ["png", "jpeg"],
+        "advanced": True,
+    },
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,23 +65,31 @@ class Profile:
     free:
         its work costs nothing outside, so that it may be asked again after any failure.
     hosted:
-        it is OpenAI's own, with the parameters and the models that only that has.
+        it is OpenAI's own, with the parameters that only that has.
     stream:
         it sends partial images as they come.
-    edits:
-        it takes references and masks.
+    edits, masks:
+        it takes references, and masks, at ``/images/edits``.
     image_field:
-        the name under which references are sent.
+        the name under which references are sent there.
+    references:
+        the field of a generation that takes references instead; None where there is none.
+    references_as:
+        what it takes: "data_url" or "base64".
     response_format:
         the value that asks for the bytes themselves; None where that is not a parameter.
-    seed, steps:
+    seed, negative_prompt:
         the name of the parameter, with dots where it lies deeper; None where there is none.
-    negative_prompt:
-        it takes one.
+    fields:
+        the server's names of our other parameters, likewise.
     in_prompt:
         the tag in the prompt that carries parameters the server has no field for.
+    prompt_ends_at:
+        the character behind which the server takes the prompt for the negative one.
     size:
         "size" (1024x768) or "width_height".
+    models:
+        names of models that every such server has.
     """
 
     name: str
@@ -64,17 +99,25 @@ class Profile:
     hosted: bool = False
     stream: bool = False
     edits: bool = False
+    masks: bool = False
     image_field: str = "image"
+    references: str | None = None
+    references_as: str = "data_url"
     response_format: str | None = None
     seed: str | None = None
-    steps: str | None = None
-    negative_prompt: bool = False
+    negative_prompt: str | None = None
+    fields: Mapping[str, str] = field(default_factory=dict)
     in_prompt: str | None = None
+    prompt_ends_at: str | None = None
     size: str = "size"
+    models: tuple[str, ...] = ()
+
+
+_ANY = Profile("any", "A server")
 
 
 @dataclass(frozen=True, slots=True)
-class Rates:
+class TokenRates:
     """US dollars per million tokens, by what the tokens are."""
 
     text_in: Decimal
@@ -85,7 +128,7 @@ class Rates:
     def cost(self, usage: Mapping[str, JsonValue]) -> Decimal | None:
         """Return what an answer's usage costs in USD, or None if it does not say enough.
 
-        >>> rates = Rates(Decimal(5), Decimal(8), Decimal(30), Decimal(30))
+        >>> rates = TokenRates(Decimal(5), Decimal(8), Decimal(30), Decimal(30))
         >>> rates.cost({"input_tokens": 10, "output_tokens": 1000})
         Decimal('0.030050')
         """
@@ -111,48 +154,51 @@ def _count(value: JsonValue) -> int | None:
     return value
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """A model of the data file: what our panel shows, its rates, and the limits of its size."""
+def token_rates(entry: Entry) -> TokenRates | None:
+    """Return what the tokens of a model cost, or None where nobody said."""
+    given = entry.send.get("usd_per_million_tokens")
+    if given is None:
+        return None
+    image_out = Decimal(given["image_out"])
+    return TokenRates(
+        Decimal(given["text_in"]),
+        Decimal(given["image_in"]),
+        image_out,
+        Decimal(given.get("text_out", image_out)),
+    )
 
-    model: Model
-    rates: Rates | None
-    size: Mapping[str, Any]
 
-    def size_of(self, request: JobRequest) -> tuple[int, int] | None:
-        """Return the size to ask for, or None for the model's own choice.
+def size_of(entry: Entry, request: JobRequest) -> tuple[int, int] | None:
+    """Return the size to ask for, or None for the model's own choice.
 
-        Raises
-        ------
-        InvalidRequest
-            The two sides do not go together.
-        """
-        if self.size.get("kind") != "free" or not request.width or not request.height:
-            return None
-        width, height = request.width, request.height
-        ratio, most = self.size.get("max_ratio"), self.size.get("max_pixels")
-        if ratio and max(width, height) > ratio * min(width, height):
-            raise InvalidRequest(
-                "height",
-                f"{width} × {height} is too narrow; one side may be {ratio} times the other.",
-            )
-        if most and width * height > most:
-            raise InvalidRequest(
-                "height", f"{width} × {height} is too large; at most {most:,} pixels are possible."
-            )
-        return width, height
+    Raises
+    ------
+    InvalidRequest
+        The two sides do not go together.
+    """
+    if "width" not in entry.model.parameters or not request.width or not request.height:
+        return None
+    width, height = request.width, request.height
+    limits = entry.send.get("size", {})
+    ratio, most = limits.get("max_ratio"), limits.get("max_pixels")
+    if ratio and max(width, height) > ratio * min(width, height):
+        raise InvalidRequest(
+            "height",
+            f"{width} × {height} is too narrow; one side may be {ratio} times the other.",
+        )
+    if most and width * height > most:
+        raise InvalidRequest(
+            "height", f"{width} × {height} is too large; at most {most:,} pixels are possible."
+        )
+    return width, height
 
 
 @functools.cache
-def _data() -> Mapping[str, Any]:
+def _profiles() -> Mapping[str, Mapping[str, Any]]:
+    # What servers can do is code's knowledge: layers that correct prices do not change it.
     text = files("workbench.providers").joinpath("data/openai_images.json").read_text("utf-8")
-    data: Mapping[str, Any] = json.loads(text)
-    return data
-
-
-def dated() -> str:
-    """Return the day (ISO) on which models and prices were last looked at."""
-    return str(_data()["dated"])
+    profiles: Mapping[str, Mapping[str, Any]] = json.loads(text)["profiles"]
+    return profiles
 
 
 def profile_of(name: str) -> Profile:
@@ -163,176 +209,65 @@ def profile_of(name: str) -> Profile:
     InvalidRequest
         There is none.
     """
-    profiles = _data()["profiles"]
+    profiles = _profiles()
     if name not in profiles:
         known = ", ".join(profiles)
         raise InvalidRequest("profile", f"there is no profile {name!r}. There are: {known}.")
-    return Profile(name=name, **profiles[name])
+    given = dict(profiles[name])
+    return Profile(name=name, **{**given, "models": tuple(given.get("models", ()))})
 
 
-def hosted(provider: str) -> dict[str, Offer]:
-    """Return OpenAI's own models by name."""
-    return {entry["name"]: _offer(provider, entry) for entry in _data()["models"]}
+def served(provider: str, names: Iterable[str], has: Profile) -> dict[str, Entry]:
+    """Return entries for models of a server of which no more is known than its profile.
 
-
-def served(provider: str, names: tuple[str, ...], has: Profile) -> dict[str, Offer]:
-    """Return offers for models of another server, by what its profile says."""
-    size = {"kind": "free", "default": 512, "minimum": 64, "maximum": 2048, "step": 8}
-    parameters = dict(_size_parameters(size))
-    if has.steps:
-        parameters["steps"] = Parameter(
-            ParameterKind.INTEGER, minimum=1, maximum=200, label="Steps", advanced=True
-        )
-    return {
-        name: Offer(
-            Model(
-                id=f"{provider}:{name}",
-                provider=provider,
-                name=name,
-                title=name,
-                help=f"The model {name} of a server that you named.",
-                parameters=parameters,
-                operations=_operations(has.edits),
-                max_images=_MOST_AT_ONCE,
-                max_references=4 if has.edits else 0,
-                negative_prompt=has.negative_prompt,
-                seeds=has.seed is not None,
-                steps_preview=has.stream,
-            ),
-            None,
-            size,
-        )
-        for name in names
+    Raises
+    ------
+    InvalidRequest
+        One of them cannot be the name of a model.
+    """
+    operations = ["generate"]
+    if has.edits:
+        operations += ["edit", "inpaint"] if has.masks else ["edit"]
+    about = {
+        "operations": operations,
+        "max_references": _MOST_REFERENCES if has.edits or has.references else 0,
+        "negative_prompt": has.negative_prompt is not None,
+        "seeds": has.seed is not None,
+        "previews": has.stream,
+        "free": has.free,
+        "parameters": {
+            "width": _SIDE,
+            "height": _SIDE,
+            **{name: _SHOWN[name] for name in has.fields if name in _SHOWN},
+        },
     }
+    entries = {}
+    for name in names:
+        told = f"The model {name} of a server that you named."
+        try:
+            entries[name] = entry_of({"name": name, "help": told, **about}, provider, "")
+        except (TypeError, ValueError) as error:
+            raise InvalidRequest("models", str(error)) from None
+    return entries
 
 
-def _operations(edits: bool) -> tuple[Operation, ...]:  # noqa: FBT001 - one flag, one name
-    one = (Operation.GENERATE,)
-    return (*one, Operation.EDIT, Operation.INPAINT) if edits else one
+def note_names(server: str, names: Iterable[str]) -> None:
+    """Keep the names of a server's models for other programs and later. It blocks."""
+    if _SERVER.fullmatch(server):
+        keep_refreshed(f"server-{server}", [{"name": name} for name in names])
 
 
-def _offer(provider: str, entry: Mapping[str, Any]) -> Offer:
-    rates = _rates(entry["usd_per_million_tokens"])
-    remarks = [str(entry["help"])]
-    if entry.get("gone"):
-        remarks.append(f"OpenAI switches it off on {entry['gone']}.")
-    remarks.append(
-        f"It costs {rates.image_out:f} {USD} per million tokens of pictures (as of {dated()})."
-    )
-    model = Model(
-        id=f"{provider}:{entry['name']}",
-        provider=provider,
-        name=entry["name"],
-        title=entry["title"],
-        help=" ".join(remarks),
-        parameters=dict(_parameters(entry)),
-        operations=_operations(edits=True),
-        max_images=_MOST_AT_ONCE,
-        max_references=int(entry["max_references"]),
-        seeds=False,
-        steps_preview=True,
-    )
-    return Offer(model, rates, entry["size"])
-
-
-def _rates(entry: Mapping[str, str]) -> Rates:
-    image_out = Decimal(entry["image_out"])
-    return Rates(
-        Decimal(entry["text_in"]),
-        Decimal(entry["image_in"]),
-        image_out,
-        Decimal(entry.get("text_out", image_out)),
-    )
-
-
-def _size_parameters(size: Mapping[str, Any]) -> list[tuple[str, Parameter]]:
-    if size["kind"] != "free":
-        choice = Parameter(
-            ParameterKind.CHOICE,
-            default=size["choices"][0],
-            choices=tuple(size["choices"]),
-            label="Size",
-            unit="px",
-            group="size",
-        )
-        return [("size", choice)]
-    return [
-        (
-            name,
-            Parameter(
-                ParameterKind.INTEGER,
-                default=size["default"],
-                minimum=size["minimum"],
-                maximum=size["maximum"],
-                step=size["step"],
-                unit="px",
-                label=name.capitalize(),
-                help=_SIZE_HELP if "max_ratio" in size else "",
-                group="size",
-            ),
-        )
-        for name in ("width", "height")
-    ]
-
-
-def _parameters(entry: Mapping[str, Any]) -> list[tuple[str, Parameter]]:
-    def choice(label: str, *choices: str, told: str = "", advanced: bool = True) -> Parameter:
-        return Parameter(
-            ParameterKind.CHOICE,
-            default=choices[0],
-            choices=choices,
-            label=label,
-            help=told,
-            advanced=advanced,
-        )
-
-    return [
-        *_size_parameters(entry["size"]),
-        (
-            "quality",
-            choice(
-                "Quality",
-                *entry["quality"],
-                told="Better ones take longer and cost more.",
-                advanced=False,
-            ),
-        ),
-        (
-            "background",
-            choice(
-                "Background",
-                *("auto", "opaque", "transparent"),
-                told="Transparent ones need the format png or webp.",
-            ),
-        ),
-        ("output_format", choice("Format", "png", "webp", "jpeg")),
-        (
-            "output_compression",
-            Parameter(
-                ParameterKind.INTEGER,
-                minimum=0,
-                maximum=100,
-                unit="%",
-                label="Compression",
-                help="For webp and jpeg: 100 keeps most.",
-                advanced=True,
-            ),
-        ),
-        ("moderation", choice("Moderation", "auto", "low", told="low refuses less.")),
-        (
-            "partial_images",
-            Parameter(
-                ParameterKind.INTEGER,
-                default=1,
-                minimum=0,
-                maximum=3,
-                step=1,
-                label="Previews",
-                help="Unfinished pictures on the way. Each costs a little more.",
-                advanced=True,
-            ),
-        ),
-    ]
+def noted_names(server: str) -> list[str]:
+    """Return the names that were kept; none where there are none that can be read. It blocks."""
+    if _SERVER.fullmatch(server) is None:
+        return []
+    try:
+        text = (own_folder() / f"server-{server}.refreshed.json").read_text("utf-8")
+        names = [one["name"] for one in json.loads(text)["models"]]
+        served(server, names, _ANY)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return []
+    return names
 
 
 def seed_sent(seed: int | None) -> int | None:

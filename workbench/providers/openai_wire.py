@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,9 +14,11 @@ from workbench.domain.jobs import JobRequest, Slot
 from workbench.domain.records import JsonValue
 from workbench.domain.status import ErrorKind
 from workbench.errors import InvalidRequest
-from workbench.providers.failures import NOTHING_SAID, Said
+from workbench.providers.catalogue import Entry
 from workbench.providers.http import File, Form
-from workbench.providers.openai_models import Offer, Profile, seed_sent
+from workbench.providers.openai_models import Profile, seed_sent, size_of
+
+NAME = re.compile(r"[A-Za-z0-9][\w./:@+-]{0,199}", re.ASCII)  # as a catalogue takes it
 
 _MAX_REFERENCE_BYTES = 50_000_000
 _ENDINGS = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp", "image/gif": "gif"}
@@ -26,6 +29,7 @@ _CODES = {
     "content_policy_violation": ErrorKind.BLOCKED,
     "content_filter": ErrorKind.BLOCKED,
     "contentfilter": ErrorKind.BLOCKED,
+    "responsibleaipolicyviolation": ErrorKind.BLOCKED,
     "safety_violation": ErrorKind.BLOCKED,
     "insufficient_quota": ErrorKind.QUOTA,
     "billing_hard_limit_reached": ErrorKind.QUOTA,
@@ -56,10 +60,10 @@ class Result:
 
     pictures: tuple[Picture, ...] = ()
     usage: Mapping[str, JsonValue] = field(default_factory=dict)
-    said: Said = NOTHING_SAID  # what was said instead of a picture
+    refusal: Mapping[str, Any] | None = None  # the answer itself, if it is an error's
 
 
-def fields_of(request: JobRequest, slot: Slot, offer: Offer, has: Profile) -> dict[str, JsonValue]:
+def fields_of(request: JobRequest, slot: Slot, entry: Entry, has: Profile) -> dict[str, JsonValue]:
     """Return the fields of a request for one picture, without the images that go in.
 
     Raises
@@ -67,8 +71,9 @@ def fields_of(request: JobRequest, slot: Slot, offer: Offer, has: Profile) -> di
     InvalidRequest
         The size cannot be asked for.
     """
-    fields: dict[str, JsonValue] = {"model": request.model, "prompt": request.prompt, "n": 1}
-    size = offer.size_of(request)
+    prompt = prompt_of(request, has)
+    fields: dict[str, JsonValue] = {"model": request.model, "prompt": prompt, "n": 1}
+    size = size_of(entry, request)
     if size is not None and has.size == "width_height":
         fields |= {"width": size[0], "height": size[1]}
     elif size is not None:
@@ -82,15 +87,35 @@ def fields_of(request: JobRequest, slot: Slot, offer: Offer, has: Profile) -> di
     seed = seed_sent(slot.seed)
     if has.seed and seed is not None:
         _put(into, has.seed, seed)
-    steps = request.params.get("steps")
-    if has.steps and steps is not None:
-        _put(into, has.steps, steps)
+    for name, path in has.fields.items():
+        value = request.params.get(name)
+        if value is not None:
+            _put(into, path, value)
     if has.negative_prompt and request.negative_prompt:
-        _put(into, "negative_prompt", request.negative_prompt)
+        _put(into, has.negative_prompt, request.negative_prompt)
     if has.in_prompt and extras:
         tag = has.in_prompt
-        fields["prompt"] = f"{request.prompt} <{tag}>{json.dumps(extras)}</{tag}>"
+        # What looks like the end of the block would end it: JSON has another way to write "<".
+        inside = json.dumps(extras).replace("<", "\\u003c")
+        fields["prompt"] = f"{prompt} <{tag}>{inside}</{tag}>"
     return fields
+
+
+def prompt_of(request: JobRequest, has: Profile) -> str:
+    """Return the prompt as it is sent, before parameters are put into it.
+
+    A server that cuts prompts in two gets the negative one behind the cut, and no other cut; a
+    block of parameters in somebody's prompt is no block any more.
+    """
+    prompt = request.prompt
+    if has.in_prompt:
+        prompt = re.sub(rf"<(?=/?\s*{has.in_prompt}\b)", "< ", prompt)
+    if has.prompt_ends_at:
+        prompt = prompt.replace(has.prompt_ends_at, ",")
+        if request.negative_prompt:
+            negative = request.negative_prompt.replace(has.prompt_ends_at, ",")
+            prompt = f"{prompt}{has.prompt_ends_at}{negative}"
+    return prompt
 
 
 def _hosted_fields(params: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
@@ -130,6 +155,27 @@ def read_inputs(request: JobRequest) -> tuple[list[tuple[str, bytes]], bytes | N
         else:
             references.append((given.mime, content))
     return references, mask
+
+
+def references_of(
+    references: Sequence[tuple[str, bytes]], name: str, has: Profile
+) -> dict[str, JsonValue]:
+    """Return the field of a generation that takes references as text.
+
+    Parameters
+    ----------
+    references:
+        MIME type and content of each.
+    name:
+        The field. One that ends in "_url" takes a single one, others a list.
+    has:
+        What the server takes.
+    """
+    texts: list[JsonValue] = []
+    for mime, content in references:
+        text = base64.b64encode(content).decode("ascii")
+        texts.append(text if has.references_as == "base64" else f"data:{mime};base64,{text}")
+    return {name: texts[0] if name.endswith("_url") else texts}
 
 
 def form_of(
@@ -202,7 +248,7 @@ def result_of(body: bytes) -> Result:
     return Result(
         tuple(picture for picture in pictures if picture is not None),
         usage if isinstance(usage, dict) else {},
-        said_by(answer) if "error" in answer else Said(),
+        answer if "error" in answer else None,
     )
 
 
@@ -238,30 +284,32 @@ def _decoded(text: str) -> bytes:
             return b"?"
 
 
-def said_in(body: bytes) -> Said:
-    """Read what an error's body says: ``{"error": {…}}``, ``{"error": "text"}`` or ``{"detail"}``.
+def kind_of(value: Any) -> ErrorKind | None:
+    """Return what the code in an error's JSON says beyond the status; None: no more.
 
-    The words are as they came; whoever shows them cleans them first.
+    >>> kind_of({"error": {"message": "no", "code": "moderation_blocked"}})
+    <ErrorKind.BLOCKED: 'blocked'>
     """
-    try:
-        answer = object_of(body)
-    except NotReadable:
-        return Said()
-    return said_by(answer)
-
-
-def said_by(answer: Mapping[str, Any]) -> Said:
-    """Read what an error object says (see `said_in`)."""
-    error = answer.get("error", answer.get("detail", answer))
-    if isinstance(error, str):
-        return Said(error)
+    error = value.get("error", value) if isinstance(value, dict) else None
     if not isinstance(error, dict):
-        return Said()
-    message = error.get("message")
-    words = message if isinstance(message, str) else ""
-    for name in ("code", "type"):
-        code = error.get(name)
+        return None
+    inner = error.get("inner_error", error.get("innererror"))  # Azure's second, closer word
+    deep = inner.get("code") if isinstance(inner, dict) else None
+    for name, code in (("code", deep), ("code", error.get("code")), ("type", error.get("type"))):
         kind = _CODES.get(code.casefold()) if isinstance(code, str) else None
         if kind is not None and (name == "code" or kind is not ErrorKind.BAD_REQUEST):
-            return Said(words, kind)
-    return Said(words)
+            return kind
+    return None
+
+
+def names_of(value: Any) -> list[str]:
+    """Return the names of models in a listing: those of pictures, where it says of what they are.
+
+    >>> names_of([{"id": "a", "type": "chat"}, {"id": "b", "type": "image"}])
+    ['b']
+    """
+    entries = value.get("data") if isinstance(value, dict) else value
+    found = [one for one in entries if isinstance(one, dict)] if isinstance(entries, list) else []
+    typed = any(one.get("type") == "image" for one in found)
+    names = [one.get("id") for one in found if not typed or one.get("type") == "image"]
+    return [name for name in names if isinstance(name, str) and NAME.fullmatch(name)]

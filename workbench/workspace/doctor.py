@@ -31,6 +31,9 @@ _VARIABLES = (
     "WORKBENCH_PROXY_SECRET",
     "WORKBENCH_RUN_JOBS",
     "WORKBENCH_TEMPORARY",
+    "WORKBENCH_PROVIDERS",
+    "WORKBENCH_WORKER_HAS",
+    "WORKBENCH_DIFFUSERS",
 )
 # Where text of people, providers or errors ends up.
 _TEXT_COLUMNS = (

@@ -19,6 +19,8 @@ from workbench.providers import keys, own_settings
 
 GROUP = "workbench.providers"
 WORKER_HAS = keys.OF_WORKER
+_NAMED = 8  # models in an error
+_FIRST = "builtin"  # what always works is listed, and chosen, before all others
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 
 
@@ -94,7 +96,7 @@ class ProviderRegistry:
             its class is given.
         """
         entries = {entry.name: entry for entry in entry_points(group=GROUP)}
-        for name, entry in entries.items():
+        for name, entry in sorted(entries.items(), key=lambda one: (one[0] != _FIRST, one[0])):
             self._load(name, entry, {})
         for name, given in servers.items():
             options = dict(given)
@@ -220,8 +222,15 @@ class ProviderRegistry:
                 return model
         names = [alias for model in models for alias in (model.id, *model.aliases)]
         near = closest(name, names)
-        hint = f" Did you mean {near!r}?" if near else f" There are: {', '.join(names)}."
+        hint = f" Did you mean {near!r}?" if near else f" There are: {self._some(models)}."
         raise InvalidRequest("model", f"there is no model {shown(name)}.{hint}")
+
+    def _some(self, models: list[Model]) -> str:
+        """Return names of models that can be used here, or of some of them."""
+        ready = {info.name for info in self.infos() if info.state.ready}
+        names = [name for m in models if m.provider in ready for name in (m.id, *m.aliases)]
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        return ", ".join(names[:_NAMED]) + more
 
     def ready_model(self, name: str) -> tuple[Provider, Model]:
         """Return model and provider, or raise InvalidRequest with what is missing."""
@@ -255,8 +264,9 @@ def _info_of(provider: Provider, models: tuple[str, ...]) -> ProviderInfo:
     try:
         base_url, place = getattr(provider, "base_url", None), getattr(provider, "key_place", None)
         takes_key = bool(getattr(provider, "key_variables", ()) or place)
+        set_base_url = own_settings.of(provider.name).base_url
     except Exception:  # noqa: BLE001 - its state says what is wrong
-        base_url, place, takes_key = None, None, True
+        base_url, place, takes_key, set_base_url = None, None, True, None
     return ProviderInfo(
         provider.name,
         provider.title,
@@ -269,7 +279,7 @@ def _info_of(provider: Provider, models: tuple[str, ...]) -> ProviderInfo:
         key_place=place,
         testable=getattr(provider, "can_test", hasattr(provider, "test")),
         refreshable=getattr(provider, "can_refresh", hasattr(provider, "refresh")),
-        set_base_url=own_settings.of(provider.name).base_url,
+        set_base_url=set_base_url,
     )
 
 

@@ -1,28 +1,81 @@
 """OpenAI's images API as an emulator: generations and edits, at once and as events.
 
 Pictures are small coloured tiles that follow from the prompt. The official client speaks to it as
-our own adapter does, so that the two agree on the dialect.
+our own adapter does, so that the two agree on the dialect. Other servers are told apart by what
+they take (`TAKES`) and by the knobs of the emulator.
 """
 
 from __future__ import annotations
 
 import base64
 import json
+import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from workbench.testing.emulators.server import JSON, Emulator, Fault, Reply, Seen, sse
 from workbench.testing.pictures import png
 
-GENERATIONS = "/v1/images/generations"
-EDITS = "/v1/images/edits"
+GENERATIONS = "/images/generations"
+EDITS = "/images/edits"
+MODELS = "/models"
+
+_TEXT, _WHOLE, _NUMBER, _FLAG, _LIST = (str,), (int,), (int, float), (bool,), (list,)
+# Fields of a generation with their types, as far as the documents of each server name them.
+_COMMON: Mapping[str, tuple[type, ...]] = {"prompt": _TEXT, "model": _TEXT, "n": _WHOLE}
+TAKES: Mapping[str, Mapping[str, tuple[type, ...]]] = {
+    "openai": {
+        **_COMMON,
+        **dict.fromkeys(
+            ("size", "quality", "background", "moderation", "output_format", "user"), _TEXT
+        ),
+        "output_compression": _WHOLE,
+        "partial_images": _WHOLE,
+        "stream": _FLAG,
+        "images": _LIST,
+    },
+    "stable-diffusion.cpp": {
+        **_COMMON,
+        "size": _TEXT,
+        "output_format": _TEXT,
+        "output_compression": _WHOLE,
+    },
+    "localai": {
+        **_COMMON,
+        **dict.fromkeys(("size", "response_format", "negative_prompt", "quality"), _TEXT),
+        "seed": _WHOLE,
+        "step": _WHOLE,
+        "ref_images": _LIST,
+    },
+    "vllm-omni": {
+        **_COMMON,
+        **dict.fromkeys(("size", "response_format", "negative_prompt", "user"), _TEXT),
+        "seed": _WHOLE,
+        "num_inference_steps": _WHOLE,
+        "guidance_scale": _NUMBER,
+        "true_cfg_scale": _NUMBER,
+    },
+    "together": {
+        **_COMMON,
+        **dict.fromkeys(
+            ("response_format", "negative_prompt", "image_url", "output_format"), _TEXT
+        ),
+        **dict.fromkeys(("seed", "steps", "width", "height"), _WHOLE),
+        "guidance_scale": _NUMBER,
+        "reference_images": _LIST,
+        "image_loras": _LIST,
+        "disable_safety_checker": _FLAG,
+    },
+}
+_NO_EDITS = ("localai", "together")
 
 _TEXT_TOKENS = 10
 _IMAGE_TOKENS = 300  # of each reference
 _OUT_TOKENS = 1_000
 _PARTIAL_TOKENS = 100
 _MOST = 10
+_SIZE = re.compile(r"\d{2,4}x\d{2,4}")
 
 _MESSAGES = {
     "moderation_blocked": "Your request was rejected by the safety system.",
@@ -44,6 +97,15 @@ class OpenAIEmulator(Emulator):
         True: errors are ``{"error": "text"}``, as stable-diffusion.cpp has them.
     urls:
         True: pictures are left at an address instead of being sent.
+    speaks:
+        Whose fields it takes: a name of `TAKES`.
+    models:
+        Its models, for ``/models``; what else is asked for does not exist. None: any model does.
+
+    Attributes
+    ----------
+    expired:
+        True: addresses of pictures do not work any more.
 
     Examples
     --------
@@ -59,9 +121,14 @@ class OpenAIEmulator(Emulator):
         streams: bool = True,
         string_errors: bool = False,
         urls: bool = False,
+        speaks: str = "openai",
+        models: Sequence[str] | None = None,
     ) -> None:
         super().__init__()
         self.key = key
+        self.expired = False
+        self._speaks = speaks
+        self._models = models
         self._streams = streams
         self._string_errors = string_errors
         self._urls = urls
@@ -85,22 +152,47 @@ class OpenAIEmulator(Emulator):
         return Reply(status, JSON, [json.dumps({"error": error}).encode()])
 
     def answer(self, seen: Seen, fault: Fault) -> Reply:
-        """Make pictures."""
-        path = seen.path.partition("?")[0]
+        """Make pictures, or list models."""
+        path, _, query = seen.path.partition("?")
         if path in self._files:
+            if self.expired:
+                return Reply(403, "application/xml", [b"<Error>Request has expired</Error>"])
             return Reply(200, "image/png", [self._files[path]])
-        if path not in (GENERATIONS, EDITS):
+        what = self._what(path, query)
+        if what is None or (what == EDITS and self._speaks in _NO_EDITS):
             return self.error(404, f"Invalid URL ({seen.method} {path})")
-        if self.key is not None and seen.headers.get("authorization") != f"Bearer {self.key}":
+        if not self._knows(seen):
             return self.error(401, "", "invalid_api_key")
+        if what == MODELS:
+            return self._listing()
+        edit = what == EDITS
         try:
-            asked, references = _asked(seen, edit=path == EDITS)
+            asked, references = _asked(seen, edit=edit)
         except (ValueError, KeyError) as error:
             return self.error(400, f"The body cannot be read: {error!r}")
-        wrong = _wrong(asked, edit=path == EDITS, references=references)
+        wrong = _wrong(asked, TAKES[self._speaks], edit=edit, references=references)
         if wrong:
             return self.error(400, wrong, "invalid_value")
-        return self._made(seen, asked, references, fault, edit=path == EDITS)
+        if self._models is not None and asked.get("model") not in self._models:
+            return self.error(404, "The model does not exist.", "model_not_found")
+        return self._made(seen, asked, references, fault, edit=edit)
+
+    def _what(self, path: str, query: str) -> str | None:  # noqa: ARG002 - Azure's has a version
+        """Return which of the three paths was asked for."""
+        rest = path.removeprefix("/v1")
+        return rest if rest != path and rest in (GENERATIONS, EDITS, MODELS) else None
+
+    def _knows(self, seen: Seen) -> bool:
+        return self.key is None or seen.headers.get("authorization") == f"Bearer {self.key}"
+
+    def _listing(self) -> Reply:
+        names = self._models or ("gpt-image-2",)
+        if self._speaks == "together":  # a bare list, which says what a model is for
+            bare = [{"id": name, "object": "model", "type": "image"} for name in names]
+            chat = {"id": "meta-llama/Llama-4", "object": "model", "type": "chat"}
+            return Reply(200, JSON, [json.dumps([chat, *bare]).encode()])
+        data = [{"id": name, "object": "model", "created": 1, "owned_by": "me"} for name in names]
+        return Reply(200, JSON, [json.dumps({"object": "list", "data": data}).encode()])
 
     def _made(
         self, seen: Seen, asked: Mapping[str, Any], references: int, fault: Fault, *, edit: bool
@@ -128,20 +220,27 @@ class OpenAIEmulator(Emulator):
             about["created_at"] = _now()
             events = _sketches(kind, partial, about) + _ends(kind, pictures, about, usage, fault)
             return Reply(200, "text/event-stream", sse(events), id, streamed=True)
-        data = [self._entry(picture) for picture in pictures]
-        answer = {"created": _now(), "data": data, **about, "usage": usage}
+        data = [self._entry(picture, place) for place, picture in enumerate(pictures)]
+        answer: dict[str, Any] = {"created": _now(), "data": data}
+        if self._speaks == "openai":
+            answer |= {**about, "usage": usage}
         return Reply(200, JSON, [json.dumps(answer).encode()], id)
 
     def _picture(self, asked: Mapping[str, Any], place: int, fault: Fault) -> bytes:
-        whole = png(f"{asked['prompt']}|{place}") if fault.image is None else fault.image
+        seed = f"|{asked['seed']}" if "seed" in asked else ""
+        text = f"{asked['prompt']}|{place}{seed}"
+        whole = png(text) if fault.image is None else fault.image
         return whole if fault.cut is None else whole[: int(len(whole) * fault.cut)]
 
-    def _entry(self, picture: bytes) -> dict[str, str]:
-        if not self._urls:
-            return {"b64_json": base64.b64encode(picture).decode()}
-        path = f"/files/{len(self._files)}.png"
-        self._files[path] = picture
-        return {"url": f"{self.url}{path}?signature=very-secret"}
+    def _entry(self, picture: bytes, place: int) -> dict[str, Any]:
+        if self._urls:
+            path = f"/files/{len(self._files)}.png"
+            self._files[path] = picture
+            kind, value = "url", f"{self.url}{path}?signature=very-secret"
+        else:
+            kind, value = "b64_json", base64.b64encode(picture).decode()
+        more = {"index": place, "type": kind} if self._speaks == "together" else {}
+        return {kind: value, **more}
 
 
 def _asked(seen: Seen, *, edit: bool) -> tuple[Mapping[str, Any], int]:
@@ -162,14 +261,30 @@ def _asked(seen: Seen, *, edit: bool) -> tuple[Mapping[str, Any], int]:
     return fields, references
 
 
-def _wrong(asked: Mapping[str, Any], *, edit: bool, references: int) -> str:
+def _wrong(
+    asked: Mapping[str, Any],
+    takes: Mapping[str, tuple[type, ...]],
+    *,
+    edit: bool,
+    references: int,
+) -> str:
     if not asked.get("prompt"):
         return "Missing required parameter: 'prompt'."
+    for name, value in asked.items():
+        if edit:  # a form has only text
+            continue
+        if name not in takes:
+            return f"Unknown parameter: '{name}'."
+        if not isinstance(value, takes[name]) or (isinstance(value, bool) and takes[name] != _FLAG):
+            return f"Invalid type for '{name}'."
     n = asked.get("n")
     if n is not None and not 1 <= int(n) <= _MOST:
         return f"Invalid 'n': it must be between 1 and {_MOST}."
     if not 0 <= int(asked.get("partial_images") or 0) <= 3:
         return "Invalid 'partial_images': it must be between 0 and 3."
+    size = asked.get("size")
+    if size and size != "auto" and _SIZE.fullmatch(str(size)) is None:
+        return "Invalid 'size'."
     if edit and not references:
         return "Missing required parameter: 'image'."
     return ""

@@ -1,0 +1,453 @@
+"""Requests and answers of Google's Gemini API: pictures by content, by interactions, by Imagen.
+
+Names of fields are those of the official Python SDK (google-genai 3.4.0). Three ways lead there:
+
+- ``generateContent``: parts in, parts out; the picture is one of them, drafts are called thoughts.
+- ``interactions``: the same models with an id that can be asked for later.
+- ``predict``: Imagen, which Google has switched off; servers that still speak it may be named.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
+
+from workbench.domain.jobs import JobRequest, Slot
+from workbench.domain.records import JsonValue
+from workbench.domain.status import ErrorKind
+from workbench.providers.failures import Said
+
+_MICRO = Decimal("0.000001")
+_SEED_BITS = 2**31 - 1  # the API takes a signed 32-bit number
+_MOST_TOKENS = 10**9
+
+# Ends without a picture that are worth one more try: the model chose to write instead, or slipped.
+ASK_AGAIN = frozenset({"NO_IMAGE", "IMAGE_OTHER", "MALFORMED_RESPONSE"})
+BLOCKS = frozenset(
+    {
+        "SAFETY",
+        "RECITATION",
+        "BLOCKLIST",
+        "PROHIBITED_CONTENT",
+        "SPII",
+        "IMAGE_SAFETY",
+        "IMAGE_PROHIBITED_CONTENT",
+        "IMAGE_RECITATION",
+        "MODEL_ARMOR",
+        "JAILBREAK",
+        "ESCALATION",
+    }
+)
+_OTHER_ENDS = {
+    "PUP_LIMITED_DISABLED": ErrorKind.AUTH,
+    "LANGUAGE": ErrorKind.BAD_REQUEST,
+    "MAX_TOKENS": ErrorKind.BAD_REQUEST,
+}
+_SEEN_AS_BLOCK = re.compile(r"(?i)safety|prohibited|recitation|blocklist|content.policy|moderat")
+
+Given = tuple[str, bytes]  # MIME type and content of an image that goes in
+
+
+# -- requests -------------------------------------------------------------------------------------
+
+
+def seed_sent(seed: int | None) -> int | None:
+    """Return the seed as the API takes it (31 bits), or None."""
+    return None if seed is None else seed & _SEED_BITS
+
+
+def content_body(
+    request: JobRequest, slot: Slot, send: Mapping[str, Any], images: Sequence[Given]
+) -> dict[str, JsonValue]:
+    """Return the body of ``generateContent`` for one picture. It encodes: use a thread.
+
+    Parameters
+    ----------
+    request, slot:
+        What is asked for.
+    send:
+        The data file's, for this model.
+    images:
+        The images that go in, in their order.
+    """
+    params = request.params
+    parts: list[JsonValue] = [{"text": request.prompt}]
+    for mime, content in images:
+        parts.append({"inlineData": {"mimeType": mime, "data": _encoded(content)}})
+    config: dict[str, JsonValue] = {"responseModalities": ["TEXT", "IMAGE"]}
+    shape = _chosen(params, aspectRatio="aspect_ratio", imageSize="image_size")
+    if shape:
+        config["imageConfig"] = shape
+    seed = seed_sent(slot.seed)
+    if seed is not None:
+        config["seed"] = seed
+    thinking: dict[str, JsonValue] = {}
+    if wants_drafts(params, send):
+        thinking["includeThoughts"] = True
+    if params.get("thinking"):
+        thinking["thinkingLevel"] = str(params["thinking"]).upper()
+    if thinking:
+        config["thinkingConfig"] = thinking
+    return {"contents": [{"role": "user", "parts": parts}], "generationConfig": config}
+
+
+def interaction_body(
+    request: JobRequest, slot: Slot, images: Sequence[Given]
+) -> dict[str, JsonValue]:
+    """Return the body of an interaction that runs in the background. It encodes: use a thread."""
+    params = request.params
+    given: list[JsonValue] = [{"type": "text", "text": request.prompt}]
+    for mime, content in images:
+        given.append({"type": "image", "data": _encoded(content), "mime_type": mime})
+    shape = _chosen(params, aspect_ratio="aspect_ratio", image_size="image_size")
+    body: dict[str, JsonValue] = {
+        "model": request.model,
+        "input": [{"type": "user_input", "content": given}],
+        "response_format": {"type": "image", **shape},
+        "background": True,
+        "store": True,
+    }
+    config: dict[str, JsonValue] = {}
+    seed = seed_sent(slot.seed)
+    if seed is not None:
+        config["seed"] = seed
+    if params.get("thinking"):
+        config["thinking_level"] = params["thinking"]
+    if config:
+        body["generation_config"] = config
+    return body
+
+
+def predict_body(request: JobRequest, count: int) -> dict[str, JsonValue]:
+    """Return the body of Imagen's ``predict`` for `count` pictures."""
+    shape = _chosen(request.params, aspectRatio="aspect_ratio", sampleImageSize="image_size")
+    parameters: dict[str, JsonValue] = {"sampleCount": count, **shape, "includeRaiReason": True}
+    return {"instances": [{"prompt": request.prompt}], "parameters": parameters}
+
+
+def wants_drafts(params: Mapping[str, JsonValue], send: Mapping[str, Any]) -> bool:
+    """Tell whether drafts are to be sent as they come."""
+    return bool(send.get("drafts")) and params.get("drafts") is not False
+
+
+def _chosen(params: Mapping[str, JsonValue], **names: str) -> dict[str, JsonValue]:
+    """Return what was chosen, by the API's names; "auto" is what it does by itself."""
+    return {
+        theirs: params[ours]
+        for theirs, ours in names.items()
+        if params.get(ours) not in (None, "auto")
+    }
+
+
+def _encoded(content: bytes) -> str:
+    return base64.b64encode(content).decode("ascii")
+
+
+# -- what it cost ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """How many tokens of which kind an answer took; thoughts are counted as text."""
+
+    text_in: int = 0
+    image_in: int = 0
+    text_out: int = 0
+    image_out: int = 0
+
+    def __add__(self, other: Tokens) -> Tokens:
+        return Tokens(
+            self.text_in + other.text_in,
+            self.image_in + other.image_in,
+            self.text_out + other.text_out,
+            self.image_out + other.image_out,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRates:
+    """US dollars per million tokens, by what the tokens are.
+
+    >>> rates = TokenRates.of({"text_in": "0.5", "text_out": "3", "image_out": "60"})
+    >>> rates.cost(Tokens(text_in=10, text_out=100, image_out=1120))
+    Decimal('0.067505')
+    """
+
+    text_in: Decimal
+    image_in: Decimal
+    text_out: Decimal
+    image_out: Decimal
+
+    @classmethod
+    def of(cls, given: Mapping[str, str]) -> TokenRates:
+        """Make rates of the data file's object; without "image_in" images go in as text does."""
+        text_in = Decimal(given["text_in"])
+        return cls(
+            text_in,
+            Decimal(given.get("image_in", text_in)),
+            Decimal(given["text_out"]),
+            Decimal(given["image_out"]),
+        )
+
+    def cost(self, tokens: Tokens) -> Decimal:
+        """Return what these tokens cost in USD."""
+        total = (
+            tokens.text_in * self.text_in
+            + tokens.image_in * self.image_in
+            + tokens.text_out * self.text_out
+            + tokens.image_out * self.image_out
+        ) / 1_000_000
+        return total.quantize(_MICRO, rounding=ROUND_HALF_UP)
+
+
+def tokens_of(usage: Any) -> Tokens:
+    """Read ``usageMetadata`` or an interaction's ``usage``; no tokens where it says not enough.
+
+    What came out besides pictures is the whole less what went in: whether the count of candidates
+    holds the thoughts differs between models, and the whole does not.
+    """
+    if not isinstance(usage, dict):
+        return Tokens()
+    given = _count(usage, "promptTokenCount", "total_input_tokens")
+    whole = _count(usage, "totalTokenCount", "total_tokens")
+    pictures = _images_in(usage, "candidatesTokensDetails", "output_tokens_by_modality")
+    if given is None or whole is None or whole < given + pictures:
+        return Tokens()
+    image_in = min(_images_in(usage, "promptTokensDetails", "input_tokens_by_modality"), given)
+    return Tokens(given - image_in, image_in, whole - given - pictures, pictures)
+
+
+def _count(usage: Mapping[str, Any], *names: str) -> int | None:
+    for name in names:
+        value = usage.get(name)
+        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MOST_TOKENS:
+            return value
+    return None
+
+
+def _images_in(usage: Mapping[str, Any], *names: str) -> int:
+    return sum(
+        _count(one, "tokenCount", "tokens") or 0
+        for name in names
+        for one in _objects(usage.get(name))
+        if str(one.get("modality", "")).lower() == "image"
+    )
+
+
+# -- answers --------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Reading:
+    """An answer as it is read, chunk by chunk or at once.
+
+    Attributes
+    ----------
+    pictures:
+        finished ones.
+    reason:
+        why it ended ("" while it has not).
+    prompt_blocked:
+        the prompt was refused, before anything was made.
+    words:
+        what the model wrote besides, or instead.
+    tokens:
+        what it took, as far as it says.
+    about:
+        ids worth keeping.
+    """
+
+    pictures: list[bytes] = field(default_factory=list)
+    reason: str = ""
+    prompt_blocked: bool = False
+    words: str = ""
+    tokens: Tokens = Tokens()
+    about: dict[str, JsonValue] = field(default_factory=dict)
+
+    def take(self, chunk: Mapping[str, Any]) -> list[bytes]:
+        """Take a chunk of ``generateContent`` and return the drafts in it. It decodes."""
+        drafts: list[bytes] = []
+        feedback = chunk.get("promptFeedback")
+        if isinstance(feedback, dict) and feedback.get("blockReason"):
+            self.reason, self.prompt_blocked = str(feedback["blockReason"]), True
+        for candidate in _objects(chunk.get("candidates"))[:1]:
+            content = candidate.get("content")
+            parts = content.get("parts") if isinstance(content, dict) else None
+            for part in _objects(parts):
+                data = _inline(part)
+                if data is not None:
+                    (drafts if part.get("thought") is True else self.pictures).append(data)
+                elif isinstance(part.get("text"), str) and part.get("thought") is not True:
+                    self.words += part["text"]
+            if candidate.get("finishReason"):
+                self.reason = str(candidate["finishReason"])
+            if isinstance(candidate.get("finishMessage"), str):
+                self.words = self.words or candidate["finishMessage"]
+        if "usageMetadata" in chunk:  # each says the sum so far
+            self.tokens = tokens_of(chunk["usageMetadata"])
+        for theirs, ours in (("responseId", "response_id"), ("modelVersion", "model_version")):
+            if isinstance(chunk.get(theirs), str):
+                self.about[ours] = chunk[theirs][:100]
+        return drafts
+
+    def kind(self) -> ErrorKind | None:
+        """Return what an end without a picture is by its reason; None: it just has none."""
+        if self.prompt_blocked or self.reason in BLOCKS:
+            return ErrorKind.BLOCKED
+        return _OTHER_ENDS.get(self.reason)
+
+
+def _inline(part: Mapping[str, Any]) -> bytes | None:
+    # Some gateways write the names as protocol buffers have them.
+    inline = part.get("inlineData", part.get("inline_data"))
+    if not isinstance(inline, dict) or not isinstance(inline.get("data"), str):
+        return None
+    mime = str(inline.get("mimeType", inline.get("mime_type", "image/")))
+    return decoded(inline["data"]) if mime.startswith("image/") else None
+
+
+def decoded(text: str) -> bytes:
+    """Return the bytes of base64; of what is broken those that are there.
+
+    The image door says what is wrong with them, and the picture counts as made.
+    """
+    whole = "".join(text.split())
+    try:
+        return base64.b64decode(whole + "=" * (-len(whole) % 4))
+    except ValueError:
+        return b"?"
+
+
+@dataclass(frozen=True, slots=True)
+class Interaction:
+    """What was said about an interaction.
+
+    Attributes
+    ----------
+    id, status:
+        as they came ("" where they are missing).
+    pictures:
+        bytes, or the address where they are.
+    words:
+        what the model wrote, or what went wrong.
+    kind:
+        what a failure is, as far as that can be told.
+    tokens:
+        what it took, as far as it says.
+    """
+
+    id: str = ""
+    status: str = ""
+    pictures: tuple[bytes | str, ...] = ()
+    words: str = ""
+    kind: ErrorKind | None = None
+    tokens: Tokens = Tokens()
+
+
+def interaction_of(value: Mapping[str, Any]) -> Interaction:
+    """Read an interaction. It decodes pictures: use a thread where it is long."""
+    pictures: list[bytes | str] = []
+    words: list[str] = []
+    errors = _objects(value.get("errors")) + _objects([value.get("error")])
+    for step in _objects(value.get("steps")):
+        if step.get("type") != "model_output":
+            continue
+        errors += _objects([step.get("error")])
+        for content in _objects(step.get("content")):
+            if content.get("type") == "image":
+                if isinstance(content.get("data"), str):
+                    pictures.append(decoded(content["data"]))
+                elif isinstance(content.get("uri"), str):
+                    pictures.append(content["uri"])
+            elif isinstance(content.get("text"), str):
+                words.append(content["text"])
+    kind = None
+    for error in errors:
+        told = f"{error.get('code', '')} {error.get('message', '')}"
+        if _SEEN_AS_BLOCK.search(told):
+            kind = ErrorKind.BLOCKED
+        if isinstance(error.get("message"), str):
+            words.insert(0, error["message"])
+    return Interaction(
+        str(value.get("id") or ""),
+        str(value.get("status") or ""),
+        tuple(pictures),
+        " ".join(words),
+        kind,
+        tokens_of(value.get("usage")),
+    )
+
+
+def predictions_of(value: Mapping[str, Any]) -> tuple[list[bytes], str]:
+    """Read Imagen's answer: its pictures, and why some are missing. It decodes."""
+    pictures: list[bytes] = []
+    reasons: list[str] = []
+    for one in _objects(value.get("predictions")):
+        if isinstance(one.get("bytesBase64Encoded"), str):
+            pictures.append(decoded(one["bytesBase64Encoded"]))
+        elif isinstance(one.get("raiFilteredReason"), str):
+            reasons.append(one["raiFilteredReason"])
+    return pictures, " ".join(reasons)
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+# -- errors ---------------------------------------------------------------------------------------
+
+_KINDS = {
+    "API_KEY_INVALID": ErrorKind.AUTH,
+    "API_KEY_SERVICE_BLOCKED": ErrorKind.AUTH,
+    "FAILED_PRECONDITION": ErrorKind.AUTH,  # not in this country, or not without billing
+    "UNAUTHENTICATED": ErrorKind.AUTH,
+    "INSUFFICIENT_QUOTA": ErrorKind.QUOTA,
+}
+_SECONDS = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)s")
+_RETRY_IN = re.compile(
+    r"(?i)\bretry in (\d{1,9}(?:\.\d{1,9})?)s\b"
+)  # where the details are missing
+_BAD_KEY = re.compile(r"(?i)api key (?:not valid|expired|not found)")
+_NO_CREDIT = re.compile(r"(?i)credits? (?:are|is) depleted|limit: 0\b")
+
+
+def error_in(value: Any) -> tuple[Said, float | None]:
+    """Read an error: what it says, and the seconds that it asks to wait.
+
+    Google says that in the body (``google.rpc.RetryInfo``), never in a header. An allowance for a
+    whole day that is used up comes as the same status 429; waiting does not help there.
+
+    >>> info = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "12.5s"}
+    >>> error_in({"error": {"message": "slow down", "details": [info]}})
+    (Said(words='slow down', kind=None), 12.5)
+    """
+    if isinstance(value, list):  # a stream that is not one of events
+        value = value[0] if value else None
+    error = value.get("error") if isinstance(value, dict) else None
+    if isinstance(error, str):
+        return Said(error), None
+    if not isinstance(error, dict):
+        return Said(), None
+    words = error["message"] if isinstance(error.get("message"), str) else ""
+    kind = _KINDS.get(str(error.get("status")))
+    told = _RETRY_IN.search(words)
+    wait_s = float(told[1]) if told else None
+    for detail in _objects(error.get("details")):
+        kind = _KINDS.get(str(detail.get("reason"))) or kind
+        delay = detail.get("retryDelay")
+        found = _SECONDS.fullmatch(delay) if isinstance(delay, str) else None
+        if found:
+            wait_s = float(found[1])
+        for violation in _objects(detail.get("violations")):
+            if "PerDay" in str(violation.get("quotaId")):
+                kind = ErrorKind.QUOTA
+    # Errors of interactions have no details; there the words are all that can be read.
+    if _NO_CREDIT.search(words):
+        kind = ErrorKind.QUOTA
+    elif _BAD_KEY.search(words):
+        kind = ErrorKind.AUTH
+    return Said(words, kind), wait_s
