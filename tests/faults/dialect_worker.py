@@ -28,6 +28,7 @@ from tests.providers.dialects import Dialect, all_dialects
 from tests.runner_world import Process
 from workbench.domain.jobs import Idempotency
 from workbench.ports import Provider
+from workbench.providers.hosted import Hosted
 from workbench.providers.polling import Pace
 from workbench.runner.failpoints import ENVIRONMENT_VARIABLE
 from workbench.runner.runner import RunnerSettings
@@ -47,7 +48,7 @@ def make_provider(dialect: Dialect, options: dict[str, Any]) -> Provider:
     """The dialect's provider, asking often, and looked up soon."""
     module, _, name = dialect.provider.partition(":")
     kind = getattr(importlib.import_module(module), name)
-    if "pace" in inspect.signature(kind).parameters:
+    if issubclass(kind, Hosted) or "pace" in inspect.signature(kind).parameters:
         options = {**options, "pace": pace}
     provider: Provider = kind(dialect.name, **options)
     if provider.idempotency.kind is Idempotency.LOOKUP:

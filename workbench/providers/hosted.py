@@ -452,6 +452,8 @@ async def read_input(given: JobInput) -> bytes:
     """
     try:
         return await asyncio.to_thread(given.read)
+    except ProviderError:
+        raise  # it says so already
     except (WorkbenchError, OSError) as error:
         raise ProviderError(
             ErrorKind.BAD_REQUEST, f"A reference image cannot be read: {plain(str(error))}"

@@ -258,7 +258,7 @@ class OpenAIText(_Speaking):
             name, model=model, base_url=base_url, key=key, patience=patience, pace=pace
         )
         if base_url is not None:
-            self.needs_key = False  # type: ignore[misc] # a server of one's own may want none
+            self.needs_key = False
 
     async def test(self) -> str:
         """Ask for the list of models, which costs nothing."""

@@ -15,7 +15,7 @@ from workbench.domain.jobs import (
 )
 from workbench.domain.records import JsonValue
 from workbench.domain.status import RETRYABLE, ErrorKind
-from workbench.errors import ImageRejected, InvalidRequest, ProviderError
+from workbench.errors import ImageRejected, InvalidRequest, NotAllowed, ProviderError
 from workbench.ports import Failure, Provider
 from workbench.runner.context import Context, written
 from workbench.runner.failpoints import failpoint
@@ -295,6 +295,9 @@ def as_provider_error(error: Exception) -> ProviderError | None:
         return ProviderError(ErrorKind.BAD_REQUEST, str(error))
     if isinstance(error, ImageRejected):
         return ProviderError(ErrorKind.BAD_IMAGE, str(error))
+    if isinstance(error, NotAllowed):
+        # The store knows this reference already: what became of this submission cannot be told.
+        return ProviderError(ErrorKind.BAD_REQUEST, str(error), maybe_sent=True)
     return None
 
 

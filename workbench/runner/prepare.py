@@ -18,6 +18,7 @@ from workbench.domain.jobs import (
     Slot,
 )
 from workbench.domain.status import ErrorKind
+from workbench.errors import ProviderError, WorkbenchError
 from workbench.ports import Failure, Media, Provider
 
 
@@ -69,10 +70,20 @@ def build_request(job: JobRecord, *, key: str, slots: tuple[Slot, ...], media: M
         params=job.params,
         slots=slots,
         inputs=tuple(
-            JobInput(asset_id, role, position, mime, functools.partial(media.read, asset_id))
+            JobInput(asset_id, role, position, mime, functools.partial(_read, media, asset_id))
             for asset_id, role, position, mime in job.inputs
         ),
     )
+
+
+def _read(media: Media, asset_id: str) -> bytes:
+    """Read an image that goes in; one that is gone is nobody's bug, and nothing was sent."""
+    try:
+        return media.read(asset_id)
+    except (WorkbenchError, OSError) as error:
+        raise ProviderError(
+            ErrorKind.BAD_REQUEST, f"An image that goes in cannot be read: {error}"
+        ) from error
 
 
 def request_sha(request: JobRequest) -> str:

@@ -1,0 +1,12 @@
+from __future__ import annotations
+
+from tests.providers.dialects import Dialect
+
+DIALECT = Dialect(
+    name="webui",
+    provider="workbench.providers.sdwebui:SDWebUI",
+    emulator="workbench.testing.emulators.sdwebui:SDWebUIEmulator",
+    model="current",
+    options=lambda server: {"base_url": server.base_url},
+    request={"steps": 3},
+)
