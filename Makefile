@@ -3,6 +3,8 @@
 
 PYTHON ?= python3
 WORKERS ?= 2
+# These wait for emulators most of the time.
+PROVIDER_WORKERS ?= 6
 ARGS ?=
 
 VENV := .venv
@@ -40,7 +42,8 @@ app: frontend ## serve the notebook as a page with Voilà
 
 test: lint frontend browser ## lint and every test but the fault matrix (at most 12 minutes on two cores)
 	@$(FRONTEND) test
-	$(BIN)/python -m pytest tests -m "not faults" -n $(WORKERS) --dist loadgroup $(ARGS)
+	$(BIN)/python -m pytest tests --ignore=tests/providers -m "not faults" -n $(WORKERS) --dist loadgroup $(ARGS)
+	$(BIN)/python -m pytest tests/providers -m "not faults" -n $(PROVIDER_WORKERS) $(ARGS)
 
 test-faults: frontend browser ## kills, full disks, cut connections, hostile pages, soaks (at most 15 minutes)
 	$(BIN)/python -m pytest tests -m faults -n $(WORKERS) --dist loadgroup $(ARGS)

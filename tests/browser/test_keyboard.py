@@ -99,6 +99,7 @@ def check_keys(notebook: OpenNotebook, place: str, focus: Callable[[], None]) ->
         assert state_of(notebook) == before, f"{key} with the focus on {place}"
 
 
+@pytest.mark.faults  # long
 @pytest.mark.req("LAY-9", "ACC-1")
 def test_no_key_pressed_in_the_widget_is_a_command_of_the_notebook(make_lab: Any) -> None:
     lab = make_lab(viewport=WIDE)

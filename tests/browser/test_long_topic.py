@@ -58,6 +58,7 @@ PLACE = """
 """
 
 
+@pytest.mark.faults  # long
 @pytest.mark.req("FEED-5", "FEED-3", "LIVE-8", "LIVE-5")
 def test_hundreds_of_images_scroll_to_the_end_without_repeat_or_skip(lab: LabPage) -> None:
     notebook = lab.write_and_open(WORKBENCH)

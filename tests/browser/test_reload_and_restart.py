@@ -26,6 +26,7 @@ def _expect_processing(bench: Bench, beyond: int = 15) -> None:
     eventually(lambda: max(_progress(bench).values()), lambda most: beyond < most, within_s=20)
 
 
+@pytest.mark.faults  # long
 @pytest.mark.req("FEED-9", "LIVE-4", "LIVE-5", "FEED-2")
 def test_after_a_reload_the_same_job_shows_at_its_true_progress(make_lab: MakeLab) -> None:
     bench = Bench.start(make_lab(viewport=WIDE))

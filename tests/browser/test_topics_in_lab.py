@@ -56,6 +56,7 @@ PLACE = """scroller => {
 }"""
 
 
+@pytest.mark.faults  # long
 @pytest.mark.req("TOP-1", "TOP-3", "TOP-4", "TOP-7")
 def test_topics_are_made_named_covered_and_put_into_projects(make_lab: MakeLab) -> None:
     lab = make_lab(viewport=WIDE)

@@ -65,6 +65,7 @@ def _seen(bench: Bench, other: Bench) -> None:
     other.expect_marked(other.find("prompt"), "prompt")
 
 
+@pytest.mark.faults  # long
 @pytest.mark.req("LIVE-7", "LIVE-3", "LIVE-4", "CFG-8")
 def test_two_pages_on_one_kernel_are_in_step(make_lab: MakeLab) -> None:
     shown = OPEN_TOPIC.replace("bench", "wb.Workbench(ws)")
@@ -85,6 +86,7 @@ def test_two_pages_on_one_kernel_are_in_step(make_lab: MakeLab) -> None:
     one.expect_value("bench.prompt", "and on")
 
 
+@pytest.mark.faults  # long
 @pytest.mark.req("LIVE-7", "LIVE-8", "TOP-5")
 def test_two_notebooks_with_kernels_of_their_own_see_each_other(make_lab: MakeLab) -> None:
     lab = make_lab(viewport=WIDE)

@@ -281,6 +281,7 @@ def test_kernels_that_wait_for_visitors_serve_each_one_his_own(
     app.expect_kernels(2, within_s=30)
 
 
+@pytest.mark.faults  # long
 @pytest.mark.req("ACC-1")
 def test_the_dark_page_and_the_page_of_a_telephone(
     make_app: MakeApp, make_visitor: MakeVisitor

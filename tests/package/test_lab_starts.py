@@ -22,6 +22,7 @@ REPOSITORY = Path(__file__).parents[2]
 ARTIFACTS = REPOSITORY / "tests" / "artifacts"
 NOTEBOOK = "00_quickstart.ipynb"
 TOUR = "01_python_api.ipynb"
+PLUGIN = "03_write_a_provider.ipynb"
 APP = "app.ipynb"
 
 pytestmark = pytest.mark.timeout(240)
@@ -39,7 +40,7 @@ def lab(tmp_path: Path) -> Iterator[JupyterServer]:
 @pytest.mark.req("APP-1", "APP-2")
 def test_lab_serves_the_notebook_and_one_interrupt_ends_it_cleanly(lab: JupyterServer) -> None:
     listing = lab.get("api/contents")
-    assert sorted(item["name"] for item in listing["content"]) == [NOTEBOOK, TOUR, APP]
+    assert sorted(item["name"] for item in listing["content"]) == [NOTEBOOK, TOUR, PLUGIN, APP]
     assert lab.get(f"api/contents/{NOTEBOOK}?content=0")["type"] == "notebook"
     assert f"/lab/tree/{NOTEBOOK}" in lab.said()
     assert lab.interrupt() == 0
