@@ -95,12 +95,14 @@ def test_another_model_keeps_what_fits_and_says_what_it_dropped(make_lab: MakeLa
     models = bench.find("model-select")
     dropped = bench.find("dropped")
 
-    # Who cannot be used says what is missing; nobody shows what is for developers.
+    # Who cannot be used is told with the providers; nobody shows what is for developers.
     groups = models.locator("optgroup").evaluate_all("all => all.map(one => one.label)")
-    assert groups == ["Built in", "Quick", "Locked is not available"]
-    missing = models.locator("optgroup[label^=Locked] option")
-    expect(missing.filter(has_text="Set LOCKED_API_KEY to use it.")).to_have_count(1)
-    assert missing.evaluate_all("all => all.every(one => one.disabled)")
+    assert groups == ["Built in", "Quick"]
+    bench.find("providers").click()
+    locked = bench.page.locator("[data-testid=provider][data-name=locked]")
+    locked.locator("summary").click()
+    expect(locked.get_by_test_id("provider-message")).to_have_text("Set LOCKED_API_KEY to use it.")
+    bench.page.keyboard.press("Escape")
     for name in ("fail", "delay_ms", "probe"):
         expect(bench.find(f"param-{name}")).to_have_count(0)
 

@@ -373,3 +373,66 @@ def test_the_trash_lists_ones_own_deletions(idle, bob):
     assert item.keys() == {"entity", "id", "title", "images", "deleted_at"}
     assert (item["entity"], item["id"]) == ("batch", batch.id)
     assert len(item["title"]) == looking.SHOWN_TITLE_CHARACTERS
+
+
+# -- spending -----------------------------------------------------------------------------------
+
+
+@pytest.mark.req("TOK-4", "TOK-6")
+def test_spending_by_day_provider_model_and_topic_with_caps_and_balances(page):
+    ws = page.workspace
+    empty = page.ask("spend", by="day")
+    assert empty == {"rows": [], "more": 0, "caps": [], "balances": []}
+    ws.grant(100, "for tests")
+    ws.set_price("sketch", 2)
+    batch = made(page, n=3)
+    ws.set_cap(50, unit="token")
+    ws.set_cap(5, topic=batch.topic, per="total")
+    answer = page.ask("spend", by="topic", days=30)
+    row = {"what": "a red fox", "unit": "token", "spent_micro": 6_000_000, "images": 3}
+    assert answer["rows"] == [row]
+    caps = {cap["scope"]: cap for cap in answer["caps"]}
+    assert caps["user"] == {
+        "scope": "user",
+        "title": "",
+        "unit": "token",
+        "per": "day",
+        "limit_micro": 50_000_000,
+        "spent_micro": 6_000_000,
+    }
+    assert (caps["topic"]["title"], caps["topic"]["per"]) == ("a red fox", "total")
+    assert [(b["unit"], b["amount_micro"]) for b in answer["balances"]] == [("token", 94_000_000)]
+    for by, what in {"provider": "builtin", "model": "builtin:sketch"}.items():
+        assert page.ask("spend", by=by, days=1)["rows"] == [row | {"what": what}]
+    (day,) = page.ask("spend", by="day")["rows"]
+    assert len(day["what"]) == len("2026-11-21")
+    json.dumps(answer)
+
+
+@pytest.mark.req("TOK-4")
+def test_spending_of_others_is_not_told(idle, bob):
+    bob.grant(10)
+    bob.set_price("sketch", 1)
+    bob.generate("secret plans", n=2, width=64, height=64)
+    assert idle.ask("spend", by="topic")["rows"] == []
+    assert "secret" not in json.dumps(idle.ask("spend", by="topic"))
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"by": "user"}, {"by": ""}, {"by": "day; DROP"}, {"days": 0}, {"days": 10**9}]
+)
+def test_spending_that_makes_no_sense_is_refused(idle, wrong):
+    with pytest.raises(wb.InvalidRequest):
+        idle.ask("spend", **({"by": "day"} | wrong))
+
+
+@pytest.mark.req("TOK-4")
+def test_of_much_spending_the_largest_is_told(idle, monkeypatch):
+    monkeypatch.setattr(looking, "MOST_SPENT", 2)
+    idle.workspace.grant(100)
+    idle.workspace.set_price("sketch", 1)
+    for n in (1, 3, 2):
+        idle.workspace.generate(f"topic {n}", n=n, width=64, height=64)
+    answer = idle.ask("spend", by="topic")
+    assert [row["what"] for row in answer["rows"]] == ["topic 3", "topic 2"]
+    assert answer["more"] == 1

@@ -42,7 +42,7 @@ async def apart(provider: P) -> AsyncIterator[P]:
         line.title,
         patience=line.patience,
         secrets=provider._secrets,  # noqa: SLF001 - as above
-        key_hint=line.key_hint,
+        key_hint=lambda: line.key_hint,
         address_hint=line.address_hint,
     )
     try:

@@ -108,7 +108,7 @@ class Hosted:
             self.title,
             patience=patience,
             secrets=self._secrets,
-            key_hint=self._key_hint(),
+            key_hint=self._key_hint,
             address_hint=self.address_variable if base_url is None else "its address",
         )
 
@@ -404,7 +404,13 @@ class Hosted:
         return [] if key is None else [key]
 
     def _key_hint(self) -> str:
-        return self.key_variables[0] if self._key is None and self.key_variables else "its key"
+        if self._key is not None or not self.key_variables:
+            return "its key"
+        try:
+            kept = self.key_place in ("keyring", "file")
+        except ConfigurationError:
+            kept = False
+        return "the key that was entered" if kept else self.key_variables[0]
 
     def _how_to_set(self) -> str:
         if self._base_url is not None or not self.key_variables:

@@ -121,18 +121,23 @@ class Line:
         *,
         patience: Patience = USUAL_PATIENCE,
         secrets: Callable[[], Iterable[Secret]] = tuple,
-        key_hint: str = "the key",
+        key_hint: Callable[[], str] = lambda: "the key",
         address_hint: str = "the network",
         client: Callable[[Patience], httpx.AsyncClient] = make_client,
     ) -> None:
         self.title = title
         self.patience = patience
-        self.key_hint = key_hint
+        self._key_hint = key_hint
         self.address_hint = address_hint
         self._secrets = secrets
         self._make = client
         self._client: httpx.AsyncClient | None = None
         self._making = asyncio.Lock()
+
+    @property
+    def key_hint(self) -> str:
+        """What the key is called that a person would have to look at now."""
+        return self._key_hint()
 
     async def open(
         self,

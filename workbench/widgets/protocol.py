@@ -108,6 +108,8 @@ OPS: Mapping[str, Op] = MappingProxyType(
         "python": Op(Rate.READ, {"batch_id": "id"}),
         "prompts": Op(Rate.READ, {}, {"limit": "whole"}),
         "trash": Op(Rate.READ),
+        # by day (of UTC), provider, model or topic; of the last so many days, or ever
+        "spend": Op(Rate.READ, {"by": "text"}, {"days": "whole"}),
         # original | image | zip, each of an id; or everything, without one
         "file.open": Op(Rate.READ, {"kind": "text"}, {"id": "id"}),
         "file.read": Op(Rate.READ, {"handle": "text", "offset": "whole"}),
@@ -237,6 +239,7 @@ HELLO = (
     "desk_rev",
     "models",
     "providers",
+    "may_set_providers",  # visitors and pages of the app may not
     "projects",
     "topics",
     "feed",  # of the desk's topic, as `topic.open` answers; null without a topic

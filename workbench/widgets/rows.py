@@ -100,14 +100,18 @@ class Rows:
         ]
 
     def providers(self) -> list[Row]:
-        """Return every provider with what is missing, if it cannot be used."""
+        """Return every provider with what is missing, if it cannot be used.
+
+        What that is (a variable, an address) is told to whoever may set it up.
+        """
+        told = self.may_set_providers()
         return [
             {
                 "name": info.name,
                 "title": info.title,
                 "ready": info.state.ready,
                 "code": info.state.code,
-                "message": info.state.message,
+                "message": info.state.message if told else "",
             }
             for info in self._workspace.providers()
         ]

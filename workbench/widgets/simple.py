@@ -83,9 +83,12 @@ class Shown:
         return parameter is not None and settable(parameter, simple=True)
 
     def _may_name(self, name: str) -> bool:
-        """Tell whether a setting of some earlier model may be named: it is nowhere a closed one."""
+        """Tell whether a setting of some earlier model may be named: closed in no model here."""
+        ready = {info.name for info in self._workspace.providers() if info.state.ready}
         found = [
-            model.parameters[name] for model in self._known().values() if name in model.parameters
+            model.parameters[name]
+            for model in self._known().values()
+            if name in model.parameters and model.provider in ready
         ]
         if not found:
             return name in CONFIG

@@ -9,7 +9,7 @@ export const UPLOAD_CHUNK_BYTES = 1024 * 1024;
 export const OPS = [
   "hello", "since", "pong", "ack", "probe", "abort", "bye", "bundle", "full_esm",
   "topic.open", "page", "batch", "generation", "walk", "thumbs", "previews", "estimate",
-  "deletion", "python", "prompts", "trash", "file.open", "file.read", "file.close",
+  "deletion", "python", "prompts", "trash", "spend", "file.open", "file.read", "file.close",
   "submit", "cancel", "retry", "retry_failed", "resolve", "run_next", "pause", "resume",
   "delete", "restore", "judge", "topic.create", "topic.update", "project.create",
   "project.update", "desk.set",
@@ -161,6 +161,17 @@ export interface PictureAnswer { items: { id: string; asset_id?: string; preview
 /** What `file.open` opens; "everything" (all of one's pictures in one ZIP) goes without an id. */
 export type FileKind = "original" | "image" | "zip" | "everything";
 export interface OpenedFile { handle: string; name: string; mime: string; size: number }
+export type SpendBy = "day" | "provider" | "model" | "topic";
+/** `what`: a day (2026-11-21, of UTC), a provider, a model or a topic's title. */
+export interface SpendRow { what: string; unit: string; spent_micro: number; images: number }
+export interface CapRow {
+  scope: "everybody" | "user" | "topic";
+  /** Of the topic. */
+  title: string;
+  unit: string; per: "day" | "total"; limit_micro: number; spent_micro: number;
+}
+/** The largest first, days the latest first; `more`: rows that were left out. */
+export interface SpendAnswer { rows: SpendRow[]; more: number; caps: CapRow[]; balances: BalanceRow[] }
 export interface Deletion { images: number; active: number }
 /** What the lightbox shows beyond the row. */
 export interface GenerationDetails {

@@ -79,6 +79,7 @@ export const FEED_TEXTS = {
   "card.open": "Open",
   "card.reuse_seed": "Reuse seed",
   "card.reuse_settings": "Reuse settings",
+  "card.reference": "Use as reference",
   "card.copy_prompt": "Copy prompt",
   "card.rate": "Rating",
   "card.rate_n": "{count} of 5 stars",

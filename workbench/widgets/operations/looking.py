@@ -6,7 +6,8 @@ import math
 import statistics
 from typing import Any
 
-from workbench.domain.arguments import check_whole
+from workbench.domain.arguments import check_whole, is_word
+from workbench.domain.money import to_micro
 from workbench.domain.records import GenerationView
 from workbench.errors import InvalidRequest, NotFound, WorkbenchError
 from workbench.widgets.operations.context import Answer, Context
@@ -22,7 +23,9 @@ MOST_WALKED = 200
 MOST_PROMPTS = 100
 MOST_PROMPT_CHARACTERS = 200_000  # of all prompts of an answer
 MOST_TRASH = 500
+MOST_SPENT = 100  # rows of an answer, the largest first; days the latest first
 SHOWN_TITLE_CHARACTERS = 300
+SPEND_BY = ("day", "provider", "model", "topic")  # not "user": a page sees its own user's only
 THUMBNAIL_SIZES = (256, 768)
 _SCALE = 8.0  # a time is scaled by the number of pixels at most so much
 
@@ -216,6 +219,46 @@ def trash(context: Context, _args: dict[str, Any]) -> Answer:
         for item in context.workspace.trash()[:MOST_TRASH]
     ]
     return Answer({"items": items})
+
+
+def spend(context: Context, args: dict[str, Any]) -> Answer:
+    """Return what the user spent, by day or by what; with the caps that bind him, and balances."""
+    by = args["by"]
+    if not is_word(by, SPEND_BY):
+        raise InvalidRequest("by", f"must be one of {', '.join(SPEND_BY)}.")
+    workspace = context.workspace
+    frame = workspace.spend(by, days=args.get("days"))
+    spent = [
+        {
+            "what": str(what)[:SHOWN_TITLE_CHARACTERS],
+            "unit": unit,
+            "spent_micro": to_micro(amount),
+            "images": int(images),
+        }
+        for what, unit, amount, images in frame.itertuples(name=None)
+    ]
+    spent.sort(key=lambda row: row["what"] if by == "day" else row["spent_micro"], reverse=True)
+    caps = workspace.caps()
+    rows = context.rows()
+    topics = rows.topics([cap.subject for cap in caps if cap.scope == "topic"])
+    return Answer(
+        {
+            "rows": spent[:MOST_SPENT],
+            "more": max(0, len(spent) - MOST_SPENT),
+            "caps": [
+                {
+                    "scope": cap.scope,
+                    "title": topics[cap.subject]["title"] if cap.subject in topics else "",
+                    "unit": cap.unit,
+                    "per": cap.per,
+                    "limit_micro": cap.limit_micro,
+                    "spent_micro": cap.spent_micro,
+                }
+                for cap in caps
+            ],
+            "balances": rows.balances(),
+        }
+    )
 
 
 def found(rows: Rows, generation_id: str) -> GenerationView:

@@ -8,11 +8,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from workbench.errors import NotAllowed
 from workbench.widgets.operations.context import Answer, Context
 
 
 def providers(context: Context, args: dict[str, Any]) -> Answer:  # noqa: ARG001 - as every operation
-    """Return every provider with all that its settings show, and the models as they are now."""
+    """Return every provider with all that its settings show, and the models as they are now.
+
+    Where servers are, and which variables have keys, is told to nobody else either.
+    """
+    if not context.workspace.may_set_providers:
+        raise NotAllowed("Providers are set up by whoever runs this.")
     return _now(context)
 
 

@@ -29,6 +29,7 @@ HANDLERS: Mapping[str, Handler] = MappingProxyType(
         "python": looking.python,
         "prompts": looking.prompts,
         "trash": looking.trash,
+        "spend": looking.spend,
         "file.open": files.file_open,
         "file.read": files.file_read,
         "file.close": files.file_close,

@@ -22,8 +22,9 @@ import {
   setCover,
 } from "./actions";
 import { changesText } from "./reuse";
+import { referencesOf } from "../widgets/references";
 import type { FeedState } from "./state";
-import { ended, outcomeUnknown } from "./words";
+import { clamped, ended, outcomeUnknown } from "./words";
 
 /** Without a configuration on the page (a feed of its own) there is nothing to reuse settings in. */
 export function imageEntries(
@@ -76,6 +77,12 @@ export function imageEntries(
       act: () => applySeed(store, row),
     },
     reuseEntry(state, batch, "reuse-settings"),
+    done && row.asset !== null && store.shows("references") && referencesOf(store).most.peek() > 0 && store.hello.peek()?.widget === "Workbench" && {
+      icon: "image",
+      label: feedText("card.reference"),
+      testid: "use-as-reference",
+      act: () => referencesOf(store).addPicture(row, clamped(batch.prompt, 60)),
+    },
     {
       icon: "copy",
       label: feedText("card.copy_prompt"),

@@ -13,12 +13,14 @@ interface ButtonProps {
   testid?: string | undefined;
   class?: string;
   disabled?: boolean;
+  /** Cannot be pressed just now, but keeps the focus: else the next key were the notebook's. */
+  waits?: boolean;
   /** Has the focus when its dialog opens. */
   autofocus?: boolean;
   onClick(event: TargetedMouseEvent<HTMLButtonElement>): void;
 }
 
-export function Button({ children, icon, look = "plain", testid, class: extra, disabled, autofocus, onClick }: ButtonProps) {
+export function Button({ children, icon, look = "plain", testid, class: extra, disabled, waits, autofocus, onClick }: ButtonProps) {
   return (
     <button
       type="button"
@@ -26,8 +28,11 @@ export function Button({ children, icon, look = "plain", testid, class: extra, d
       data-look={look}
       data-testid={testid}
       disabled={disabled ?? false}
+      aria-disabled={waits ? "true" : undefined}
       data-autofocus={autofocus ? "" : undefined}
-      onClick={onClick}
+      onClick={(event) => {
+        if (!waits) onClick(event);
+      }}
     >
       {icon ? <Icon name={icon} /> : null}
       {children}

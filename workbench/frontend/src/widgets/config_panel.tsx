@@ -16,6 +16,7 @@ import { parseSeed, randomSeed } from "../ui/numbers";
 import { useUnique } from "../ui/unique";
 import { ParameterField } from "./parameter_field";
 import { ProvidersButton } from "./providers_dialog";
+import { ReferencesField } from "./references_field";
 import { SizeField } from "./size_field";
 
 const SLIDES_TO = 8; // a slider to 64 images would hit the usual four by luck only
@@ -73,6 +74,8 @@ export function ConfigForm({ store, traits }: FormProps) {
           {others.filter((one) => !one.advanced).map((one) => (
             <ParameterField key={`${model.id} ${one.name}`} store={store} parameter={one} />
           ))}
+          {/* They go with the prompts of this page: where there is no prompt box, they would go nowhere. */}
+          {shows("references") && store.hello.value.widget === "Workbench" ? <ReferencesField store={store} /> : null}
           {advanced.length > 0 ? <Advanced store={store} model={model} parameters={advanced} /> : null}
         </>
       )}
@@ -99,8 +102,8 @@ function ModelField({ store }: { store: Store }) {
   const id = useUnique();
   const model = store.desk.model.value;
   const chosen = store.desk.config.value.model;
-  const groups = useComputed(() => groupsOf(store.models.value, store, store.desk.config.value.model)).value;
-  const provider = store.providers.value.find((one) => one.name === model?.provider);
+  const groups = useComputed(() => groupsOf(store.models.value, store.providers.value, store.desk.config.value.model)).value;
+  const provider = store.providers.value.find((one) => one.name === model?.provider) ?? ownerOf(store.providers.value, chosen);
   return (
     <div class="wbx-field wbx-part">
       <FieldHead id={id} label={t("config.model")} {...(model?.help ? { help: model.help } : {})} />
@@ -112,38 +115,57 @@ function ModelField({ store }: { store: Store }) {
           testid="model-select"
           value={chosen}
           choices={groups}
-          note={provider?.title ?? ""}
+          note={noteOf(model, provider)}
           onChange={(value) => store.desk.set({ model: value })}
         />
+      )}
+      {provider === undefined || provider.ready ? null : (
+        <p class="wbx-missing" data-testid="model-missing">
+          <Icon name="alert" size={14} />
+          <span>{provider.message || t("config.missing", { name: provider.title })}</span>
+        </p>
       )}
       <ProvidersButton store={store} />
     </div>
   );
 }
 
-/** By provider. Those that cannot be used here are there if they are few; what many of them lack is
- *  told where they are set up. */
-function groupsOf(models: readonly ModelInfo[], store: Store, chosen: string): ChoiceGroup[] {
+const NOTE_CHARACTERS = 24; // of title and note together: what fits beside one another
+
+function noteOf(model: ModelInfo | undefined, provider: ProviderInfo | undefined): string {
+  if (model === undefined || provider === undefined) return "";
+  return model.title.length + provider.title.length > NOTE_CHARACTERS ? "" : provider.title;
+}
+
+/** By provider, those that can be used. What the others lack is told where they are set up; of the
+ *  chosen one it is told below. */
+function groupsOf(models: readonly ModelInfo[], providers: readonly ProviderInfo[], chosen: string): ChoiceGroup[] {
   const groups: ChoiceGroup[] = [];
-  for (const provider of store.providers.value) {
-    const own = models.filter((model) => model.provider === provider.name);
-    const choices: Choice[] = own.map((model) => ({ value: model.id, label: model.title, disabled: !provider.ready }));
-    if (!provider.ready && own.length === 0 && !explained(store, provider, chosen)) continue;
-    if (!provider.ready) choices.push({ value: `missing ${provider.name}`, label: provider.message || t("config.missing_model"), disabled: true });
-    const label = provider.ready ? provider.title : t("config.missing", { name: provider.title });
-    if (choices.length > 0) groups.push({ label, choices });
+  const usable = new Set<string>();
+  const choicesOf = (own: readonly ModelInfo[]): Choice[] =>
+    own.map(({ id, title }) => {
+      usable.add(id);
+      return { value: id, label: title };
+    });
+  for (const provider of providers.filter((one) => one.ready)) {
+    const choices = choicesOf(models.filter((model) => model.provider === provider.name));
+    if (choices.length > 0) groups.push({ label: provider.title, choices });
   }
-  const known = new Set(store.providers.value.map((provider) => provider.name));
-  const rest = models.filter((model) => !known.has(model.provider));
-  if (rest.length > 0) groups.push({ label: t("config.model"), choices: rest.map(({ id, title }) => ({ value: id, label: title })) });
-  if (chosen !== "" && !models.some((model) => model.id === chosen)) {
-    groups.unshift({ label: t("config.missing_model"), choices: [{ value: chosen, label: chosen, disabled: true }] });
+  const known = new Set(providers.map((provider) => provider.name));
+  const rest = choicesOf(models.filter((model) => !known.has(model.provider)));
+  if (rest.length > 0) groups.push({ label: t("config.model"), choices: rest });
+  if (chosen !== "" && !usable.has(chosen)) {
+    const owner = ownerOf(providers, chosen);
+    const label = owner ? t("config.missing", { name: owner.title }) : t("config.missing_model");
+    const title = models.find((model) => model.id === chosen)?.title ?? chosen;
+    groups.unshift({ label, choices: [{ value: chosen, label: title, disabled: true }] });
   }
   return groups;
 }
 
-function explained(store: Store, provider: ProviderInfo, chosen: string): boolean {
-  return !store.hello.value?.may_set_providers || chosen.startsWith(`${provider.name}:`);
+/** Whose a model is, also one that the page is told nothing more of. */
+function ownerOf(providers: readonly ProviderInfo[], model: string): ProviderInfo | undefined {
+  return providers.find((one) => model.startsWith(`${one.name}:`) || model.startsWith(`${one.name}/`));
 }
 
 /** What the change of model did not take over: said once, and seen until the next change. Of a

@@ -15,6 +15,8 @@ import { Icon } from "../ui/icons";
 import { liveOf } from "../ui/live";
 import { tip } from "../ui/tooltip";
 import { useUnique } from "../ui/unique";
+import { referencesOf } from "./references";
+import { dropping, pasted, ReferencesField } from "./references_field";
 
 export const LIMIT = 10_000;
 const COUNTED_FROM = 9_000;
@@ -26,6 +28,7 @@ export function PromptBox({ store }: WidgetProps<Store>) {
   return (
     <div class="wbx-frame wbx-prompt-widget">
       {store.hello.value === null ? <PromptSkeleton /> : <PromptForm store={store} />}
+      {store.hello.value !== null && store.shows("references") ? <ReferencesField store={store} /> : null}
     </div>
   );
 }
@@ -53,6 +56,8 @@ export function PromptForm({ store }: { store: Store }) {
   const overflow = useSignal<string | null>(null);
   const last = useRef({ text: "", at: -Infinity });
   const history = useHistory(store);
+  const references = referencesOf(store);
+  const over = useSignal(false);
   const hint = useUnique();
   const draft = overflow.value ?? store.desk.draft.value;
   const length = lettersOf(draft);
@@ -73,15 +78,20 @@ export function PromptForm({ store }: { store: Store }) {
     if (!prompt || lettersOf(prompt) > LIMIT || store.link.peek() === "dead") return;
     const now = performance.now();
     if (prompt === last.current.text && now - last.current.at < AGAIN_MS) return;
-    last.current = { text: prompt, at: now };
     const [wrong] = invalidFields(store).peek();
     if (wrong) {
       store.toast(t("field.fix", { name: wrong[0], problem: wrong[1] }), "warning");
       return;
     }
+    const names = references.names();
+    if (names === null) {
+      store.toast(t("references.wait"), "warning");
+      return;
+    }
+    last.current = { text: prompt, at: now };
     history.end();
     // What goes wrong is told by the store; the words must not be lost with it.
-    store.submit(prompt).catch(() => {
+    store.submit(prompt, { references: names }).catch(() => {
       if (store.desk.draft.peek() === "") store.desk.setDraft(prompt);
     });
     store.desk.setDraft("");
@@ -100,6 +110,9 @@ export function PromptForm({ store }: { store: Store }) {
   return (
     <form
       class="wbx-ask"
+      data-over={over.value ? "" : undefined}
+      {...dropping(references, (is) => (over.value = is))}
+      onPaste={(event) => pasted(references, event)}
       onSubmit={(event) => {
         event.preventDefault();
         submit();

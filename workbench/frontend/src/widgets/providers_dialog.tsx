@@ -1,7 +1,7 @@
 /** Setting providers up: what is missing, a key (one way), address, jobs at once, a test. */
 
 import { type Signal, useSignal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 
 import { isAborted } from "../errors";
 import type { Op, ProviderSettings, ProvidersAnswer } from "../protocol";
@@ -11,7 +11,6 @@ import { Button } from "../ui/button";
 import { Dialog } from "../ui/dialog";
 import { Problem } from "../ui/field";
 import { Icon } from "../ui/icons";
-import { liveOf } from "../ui/live";
 import { useUnique } from "../ui/unique";
 
 const MOST_AT_ONCE = 64;
@@ -36,8 +35,14 @@ export function ProvidersButton({ store }: { store: Store }) {
 function ProvidersDialog({ store, onClose }: { store: Store; onClose(): void }) {
   const rows = useSignal<ProviderSettings[] | null>(null);
   const problem = useSignal("");
+  const group = useUnique();
+  /** Those that can be used come first; none moves under the hand that has just set it up. */
+  const order = useRef<Map<string, number> | null>(null);
   const take = (answer: ProvidersAnswer): void => {
-    rows.value = answer.providers;
+    const ready = (one: ProviderSettings): number => (one.ready ? 0 : 1);
+    order.current ??= new Map([...answer.providers].sort((a, b) => ready(a) - ready(b)).map((one, at) => [one.name, at]));
+    const place = ({ name }: ProviderSettings): number => order.current?.get(name) ?? Infinity;
+    rows.value = [...answer.providers].sort((a, b) => place(a) - place(b));
     store.takeProviders(answer);
   };
   useEffect(() => {
@@ -58,19 +63,19 @@ function ProvidersDialog({ store, onClose }: { store: Store; onClose(): void }) 
         problem.value ? null : <span class="wbx-skel" style={{ height: "180px" }} />
       ) : (
         <ul class="wbx-providers">
-          {rows.value.map((row) => <Provider key={row.name} store={store} row={row} take={take} />)}
+          {rows.value.map((row) => <Provider key={row.name} store={store} row={row} group={group} take={take} />)}
         </ul>
       )}
     </Dialog>
   );
 }
 
-interface ProviderProps { store: Store; row: ProviderSettings; take(answer: ProvidersAnswer): void }
+interface ProviderProps { store: Store; row: ProviderSettings; group: string; take(answer: ProvidersAnswer): void }
 
 /** What came of the last thing that was done with a provider. */
 interface Outcome { text: string; well: boolean }
 
-function Provider({ store, row, take }: ProviderProps) {
+function Provider({ store, row, group, take }: ProviderProps) {
   const busy = useSignal("");
   const outcome = useSignal<Outcome | null>(null);
   const ask = async <T,>(op: Op, args: object, said: (answer: T) => string): Promise<boolean> => {
@@ -87,7 +92,6 @@ function Provider({ store, row, take }: ProviderProps) {
       return false;
     } finally {
       busy.value = "";
-      if (outcome.value) liveOf(store).say(outcome.value.text);
     }
   };
   const set = (op: Op, args: object, key: TextKey): Promise<boolean> =>
@@ -98,40 +102,49 @@ function Provider({ store, row, take }: ProviderProps) {
   const models = t("providers.models", { count: row.models });
   return (
     <li class="wbx-provider" data-testid="provider" data-name={row.name} data-ready={row.ready ? "" : undefined}>
-      <details>
+      <details name={group}>
         <summary>
           <span class="wbx-provider-dot" aria-hidden="true" />
-          <span class="wbx-provider-title">{row.title}</span>
-          <span class="wbx-provider-state">{row.ready ? t("providers.ready", { models }) : t(`providers.${row.code}` as TextKey)}</span>
+          <span class="wbx-provider-title" dir="auto">{row.title}</span>
+          <span class="wbx-provider-state">{row.ready ? t("providers.ready", { models }) : t(STATES[row.code] ?? "providers.error")}</span>
+          <Icon name="chevron-right" size={14} />
         </summary>
         <div class="wbx-provider-body">
-          <p>{row.help}</p>
-          {row.ready ? null : <p class="wbx-provider-missing" data-testid="provider-message">{row.message}</p>}
+          {row.help ? <p dir="auto">{row.help}</p> : null}
           {row.takes_key ? <KeyField row={row} busy={busy} set={set} /> : null}
+          {row.ready ? null : <p class="wbx-provider-missing" data-code={row.code} data-testid="provider-message" dir="auto">{row.message}</p>}
           {row.base_url === null ? null : <PlaceFields row={row} busy={busy} set={set} />}
           <div class="wbx-provider-actions">
-            {row.testable ? (
-              <Button testid="provider-test" disabled={busy.value !== ""} onClick={() => void ask<{ message: string }>("provider.test", {}, (answer) => answer.message)}>
+            {row.testable && row.code !== "key_missing" ? (
+              <Button testid="provider-test" waits={busy.value !== ""} onClick={() => void ask<{ message: string }>("provider.test", {}, (answer) => answer.message)}>
                 {t(busy.value === "provider.test" ? "providers.testing" : "providers.test")}
               </Button>
             ) : null}
-            {row.refreshable && row.ready ? (
-              <Button look="quiet" testid="provider-refresh" disabled={busy.value !== ""} onClick={() => void set("provider.refresh", {}, "providers.saved")}>
+            {row.refreshable && row.code !== "key_missing" ? (
+              <Button look="quiet" icon="refresh" testid="provider-refresh" waits={busy.value !== ""} onClick={() => void set("provider.refresh", {}, "providers.saved")}>
                 {t("providers.refresh")}
               </Button>
             ) : null}
           </div>
-          {outcome.value ? (
-            <p class="wbx-provider-outcome" data-testid="provider-outcome" data-well={outcome.value.well ? "" : undefined}>
-              <Icon name={outcome.value.well ? "check" : "alert"} size={14} />
-              {outcome.value.text}
-            </p>
-          ) : null}
+          {/* In the dialog: what is said outside of it is not heard while it is open. */}
+          <div role="status">
+            {outcome.value ? (
+              <p class="wbx-provider-outcome" data-testid="provider-outcome" data-well={outcome.value.well ? "" : undefined}>
+                <Icon name={outcome.value.well ? "check" : "alert"} size={14} />
+                <span dir="auto">{outcome.value.text}</span>
+              </p>
+            ) : null}
+          </div>
         </div>
       </details>
     </li>
   );
 }
+
+const STATES: Readonly<Record<string, TextKey>> = {
+  key_missing: "providers.key_missing", package_missing: "providers.package_missing",
+  unreachable: "providers.unreachable",
+};
 
 interface FieldsProps {
   row: ProviderSettings;
@@ -143,11 +156,16 @@ interface FieldsProps {
 function KeyField({ row, busy, set }: FieldsProps) {
   const id = useUnique();
   const typed = useSignal("");
+  const field = useRef<HTMLInputElement>(null);
   const save = async (): Promise<void> => {
-    const key = typed.value;
-    if (key.trim() === "") return;
+    const key = typed.peek();
+    if (key.trim() === "" || busy.peek() !== "") return;
     typed.value = "";
     await set("provider.key", { key }, "providers.key_kept");
+  };
+  const forget = async (): Promise<void> => {
+    field.current?.focus(); // the button goes with the key
+    await set("provider.forget", {}, "providers.key_gone");
   };
   const place = row.key_place;
   const where = place === null ? t("providers.key_none") : t(PLACES[place] ?? "providers.key_variable", { name: place });
@@ -159,6 +177,7 @@ function KeyField({ row, busy, set }: FieldsProps) {
       </div>
       <div class="wbx-input-row">
         <input
+          ref={field}
           id={id}
           class="wbx-input"
           type="password"
@@ -173,11 +192,11 @@ function KeyField({ row, busy, set }: FieldsProps) {
             if (event.key === "Enter") void save();
           }}
         />
-        <Button testid="provider-key-save" disabled={busy.value !== "" || typed.value.trim() === ""} onClick={() => void save()}>
+        <Button look={typed.value.trim() === "" ? "plain" : "primary"} testid="provider-key-save" waits={busy.value !== "" || typed.value.trim() === ""} onClick={() => void save()}>
           {t("providers.key_save")}
         </Button>
         {place === "keyring" || place === "file" ? (
-          <Button look="quiet" testid="provider-key-forget" disabled={busy.value !== ""} onClick={() => void set("provider.forget", {}, "providers.key_gone")}>
+          <Button look="quiet" testid="provider-key-forget" waits={busy.value !== ""} onClick={() => void forget()}>
             {t("providers.key_forget")}
           </Button>
         ) : null}
@@ -214,13 +233,13 @@ function PlaceFields({ row, busy, set }: FieldsProps) {
     <div class="wbx-provider-place">
       <div class="wbx-field">
         <div class="wbx-field-head"><label for={address}>{t("providers.address")}</label></div>
-        <input id={address} class="wbx-input wbx-code" type="url" spellcheck={false} autocomplete="off" maxLength={2000} data-testid="provider-address" value={url.value} onInput={(event) => (url.value = event.currentTarget.value)} onKeyDown={enter} />
+        <input id={address} class="wbx-input wbx-code" type="url" spellcheck={false} autocomplete="off" maxLength={2000} data-testid="provider-address" value={url.value} placeholder={t("providers.address_usual")} onInput={(event) => (url.value = event.currentTarget.value)} onKeyDown={enter} />
       </div>
       <div class="wbx-field">
         <div class="wbx-field-head"><label for={jobs}>{t("providers.jobs")}</label></div>
         <input id={jobs} class="wbx-input wbx-number" inputMode="numeric" autocomplete="off" data-testid="provider-jobs" aria-invalid={good ? undefined : "true"} value={count.value} onInput={(event) => (count.value = event.currentTarget.value)} onKeyDown={enter} />
       </div>
-      <Button testid="provider-save" disabled={busy.value !== "" || !changed || !good} onClick={save}>{t("providers.save")}</Button>
+      <Button look={changed && good ? "primary" : "plain"} testid="provider-save" waits={busy.value !== "" || !changed || !good} onClick={save}>{t("providers.save")}</Button>
     </div>
   );
 }

@@ -9,6 +9,7 @@ import type { Store } from "../store";
 import { amount, t } from "../texts";
 import { liveOf } from "../ui/live";
 import { tip } from "../ui/tooltip";
+import { SpendDialog } from "./spend_dialog";
 
 const LIT_MS = 1400;
 
@@ -31,7 +32,7 @@ function shownBalance(store: Store): BalanceRow | undefined {
 }
 
 /** What a provider bills is booked without anything to take it from: below 0 it is what was spent. */
-function leftOrSpent({ amount_micro, unit }: BalanceRow): string {
+export function leftOrSpent({ amount_micro, unit }: BalanceRow): string {
   if (amount_micro >= 0 || unit === "token") return amount(amount_micro, unit);
   return t("amount.spent", { amount: amount(-amount_micro, unit) });
 }
@@ -39,6 +40,7 @@ function leftOrSpent({ amount_micro, unit }: BalanceRow): string {
 export function TokenChip({ store }: { store: Store }) {
   const row = shownBalance(store);
   const change = useChange(store, row);
+  const open = useSignal(false);
   if (row === undefined) return null;
   const text = leftOrSpent(row);
   // "1,250" and "tokens" apart: where room is short only the figure stays.
@@ -46,19 +48,24 @@ export function TokenChip({ store }: { store: Store }) {
   const others = [...store.balances.value.values()].filter((other) => other.unit !== row.unit);
   const all = [row, ...others].map(leftOrSpent).join(" · ");
   return (
-    <span
-      class="wbx-chip"
-      data-testid="balance"
-      data-micro={row.amount_micro}
-      data-change={change === 0 ? undefined : change > 0 ? "up" : "down"}
-      role="group"
-      aria-label={t("balance.label", { amount: all })}
-      {...tip(t("balance.label", { amount: all }))}
-    >
-      <span class="wbx-coin" aria-hidden="true" />
-      <Rolling text={figure} direction={change} />
-      {unit ? <span class="wbx-chip-unit" aria-hidden="true">{unit}</span> : null}
-    </span>
+    <>
+      <button
+        type="button"
+        class="wbx-chip"
+        data-testid="balance"
+        data-micro={row.amount_micro}
+        data-change={change === 0 ? undefined : change > 0 ? "up" : "down"}
+        aria-haspopup="dialog"
+        aria-label={t("balance.label", { amount: all })}
+        onClick={() => (open.value = true)}
+        {...tip(t("balance.label", { amount: all }))}
+      >
+        <span class="wbx-coin" aria-hidden="true" />
+        <Rolling text={figure} direction={change} />
+        {unit ? <span class="wbx-chip-unit" aria-hidden="true">{unit}</span> : null}
+      </button>
+      {open.value ? <SpendDialog store={store} onClose={() => (open.value = false)} /> : null}
+    </>
   );
 }
 

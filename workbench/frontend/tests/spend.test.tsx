@@ -1,0 +1,88 @@
+import { render } from "preact";
+import { act } from "preact/test-utils";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+
+import { traitsOf } from "../src/model";
+import type { SpendAnswer } from "../src/protocol";
+import { Root } from "../src/ui/root";
+import { TokenBalance } from "../src/widgets/token_balance";
+import { closeAll, openPage, pass } from "./harness";
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  // jsdom has no dialogs
+  HTMLDialogElement.prototype.showModal ??= function show(this: HTMLDialogElement) { this.open = true; };
+  HTMLDialogElement.prototype.close ??= function close(this: HTMLDialogElement) { this.open = false; };
+});
+afterEach(() => {
+  document.body.replaceChildren();
+  closeAll();
+});
+
+const ANSWER: SpendAnswer = {
+  rows: [
+    { what: "2026-11-21", unit: "USD", spent_micro: 120_000, images: 3 },
+    { what: "2026-11-20", unit: "token", spent_micro: 8_000_000, images: 4 },
+    { what: "2026-11-19", unit: "token", spent_micro: 0, images: 0 }, // reserved and let go
+  ],
+  more: 0,
+  caps: [
+    { scope: "user", title: "", unit: "USD", per: "day", limit_micro: 5_000_000, spent_micro: 120_000 },
+    { scope: "topic", title: "Foxes", unit: "token", per: "total", limit_micro: 8_000_000, spent_micro: 8_000_000 },
+  ],
+  balances: [],
+};
+
+async function show() {
+  const page = await openPage();
+  const el = document.createElement("div");
+  document.body.append(el);
+  const { traits } = traitsOf({ get: () => null, on: () => undefined, off: () => undefined, send: () => undefined });
+  const asked: object[] = [];
+  let answer: () => Promise<unknown> = () => Promise.resolve(ANSWER);
+  vi.spyOn(page.store, "call").mockImplementation((op, args) => {
+    if (op === "spend") asked.push(args!);
+    return answer() as never;
+  });
+  await act(() => render(<Root store={page.store} traits={traits}><TokenBalance store={page.store} traits={traits} /></Root>, el));
+  const all = (id: string): HTMLElement[] => [...el.querySelectorAll<HTMLElement>(`[data-testid="${id}"]`)];
+  const click = async (id: string): Promise<void> => {
+    await act(() => all(id)[0]!.click());
+    await act(() => pass(50) as Promise<void>);
+  };
+  return { ...page, el, asked, all, click, answer: (next: () => Promise<unknown>) => (answer = next) };
+}
+
+test("the chip opens what was spent, with limits and balances", async () => {
+  const view = await show();
+  await view.click("balance");
+  expect(view.asked).toEqual([{ by: "day", days: 30 }]);
+  const rows = view.all("spend-row").map((row) => [...row.children].map((cell) => cell.textContent));
+  expect(rows).toEqual([["Sat 21 Nov", "3", "$0.12"], ["Fri 20 Nov", "4", "8 tokens"]]);
+  expect(view.all("spend-cap").map((cap) => cap.textContent)).toEqual(["Your limit$0.12 of $5.00 today", "Topic “Foxes”8 tokens of 8 tokens in all"]);
+  expect(view.all("spend-cap").map((cap) => cap.dataset["full"])).toEqual([undefined, ""]);
+  expect(view.all("spend-dialog")[0]!.textContent).toContain("1,250 tokens left");
+  expect(view.all("spend-dialog")[0]!.textContent).toContain('ws.spend("day", days=30)');
+  await view.click("spend-1");
+  await view.click("spend-provider");
+  expect(view.asked.slice(1)).toEqual([{ by: "day", days: 1 }, { by: "provider", days: 1 }]);
+});
+
+test("what a provider billed is spent, not a debt", async () => {
+  const view = await show();
+  const row = { unit: "USD", amount_micro: -120_000, change_micro: 0, reason: "", transaction_id: null };
+  await act(() => void (view.store.balances.value = new Map([["USD", row]])));
+  expect(view.all("balance")[0]!.getAttribute("aria-label")).toBe("Balance: $0.12 spent");
+  await view.click("balance");
+  expect(view.all("spend-dialog")[0]!.textContent).toContain("$0.12 spent in all");
+});
+
+test("nothing spent, and what could not be read, are said", async () => {
+  const view = await show();
+  view.answer(() => Promise.resolve({ ...ANSWER, rows: [], caps: [] }));
+  await view.click("balance");
+  expect(view.all("spend-none")).toHaveLength(1);
+  view.answer(() => Promise.reject(new Error("The database is busy.")));
+  await view.click("spend-topic");
+  expect(view.all("field-error")[0]!.textContent).toBe("The database is busy.");
+});
