@@ -31,6 +31,8 @@ FIGURES = {
     "PF-13": ("browser.pf13_memory",),
     "PF-14": ("browser.pf14_voila",),
     "PF-15": ("pf15_sketch",),
+    "PF-17": ("pf17_dialect",),
+    "PF-18": ("pf18_many",),
 }
 RESULTS = Path(__file__).parent / "results"
 _NOISE = (
