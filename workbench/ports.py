@@ -384,6 +384,9 @@ class Store(Protocol):
         self, identity: Identity, model: str, unit: str, amount_micro: int
     ) -> Future[Price]: ...
     def prices(self) -> dict[str, Price]: ...
+    def tell_providers(self, name: str) -> Future[None]:
+        """Tell every follower that a provider was added or set up: its models may have changed."""
+
     def set_cap(self, identity: Identity, cap: Cap, *, remove: bool = False) -> Future[None]:
         """Limit what may be spent, in place of an earlier cap of that kind; `remove`: no more."""
 

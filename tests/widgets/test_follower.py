@@ -11,6 +11,7 @@ import pytest
 
 import workbench as wb
 from tests.widgets.page_world import ALL, Page, until, wired
+from workbench.testing.providers import FakeProvider
 from workbench.widgets import follower
 from workbench.widgets.client import Client
 from workbench.widgets.follower import Delta, Follower, Reader
@@ -171,6 +172,9 @@ def test_the_queue_and_prices_are_told(idle_ws: Workspace, looking: Looking) -> 
     assert newer["queue", "queue"]["d"] == {"paused": False, "ahead": None}
     assert newer["queue", "queue"]["rev"] > rows["queue", "queue"]["rev"]
     idle_ws.set_price(idle_ws.models()[0].id, 3)
+    assert ("models", "models") in looking.rows()
+    assert looking.rows() == {}
+    idle_ws.add_provider(FakeProvider("newcomer"))
     assert ("models", "models") in looking.rows()
 
 

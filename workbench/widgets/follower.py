@@ -119,7 +119,7 @@ class Changes:
             self._booking(change)
         elif change.entity == "queue" and "queue" in self._scopes:
             self.queue = change.rev
-        elif change.entity == "price" and "models" in self._scopes:
+        elif change.entity in ("price", "provider") and "models" in self._scopes:
             self.others["models", "models"] = put("models", "models", change.seq, {})
 
     def _generation(self, change: ChangeRecord) -> None:

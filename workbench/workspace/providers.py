@@ -76,7 +76,7 @@ class Providers(Handle):
         """Add a provider to this process's engine (installed plugins are there by themselves)."""
         self._check_open()
         self._engine.registry.add(provider)
-        self._engine.hub.notify()  # jobs may have waited for it
+        self._told(provider.name)
 
     # -- setting them up --------------------------------------------------------------------------
 
@@ -106,7 +106,9 @@ class Providers(Handle):
         InvalidRequest, ProviderError
             As `test_provider`.
         """
-        return self._asked(name, "refresh", _REFRESH_S)
+        sentence = self._asked(name, "refresh", _REFRESH_S)
+        self._told(name)
+        return sentence
 
     def _asked(self, name: str, what: str, within_s: float) -> str:
         self._may_set_up()
@@ -128,13 +130,15 @@ class Providers(Handle):
         self._may_set_up()
         self._engine.registry.provider(name)
         place = keys.keep(name, text("key", key))
-        self._engine.hub.notify()  # jobs may have waited for it
+        self._told(name)
         return place
 
     def forget_key(self, name: str) -> bool:
         """Remove a key that was kept; False if there was none."""
         self._may_set_up()
-        return keys.forget(text("name", name))
+        found = keys.forget(text("name", name))
+        self._told(name)
+        return found
 
     def set_provider(self, name: str, *, base_url: Any = None, concurrency: Any = None) -> None:
         """Use another address of a provider, or make more of its jobs at once; here and for later.
@@ -150,7 +154,11 @@ class Providers(Handle):
         """
         self._may_set_up()
         self._engine.registry.configure(name, own_settings.checked(base_url, concurrency))
-        self._engine.hub.notify()
+        self._told(name)
+
+    def _told(self, name: str) -> None:
+        """Tell pages that models may have changed, and jobs that may have waited for them."""
+        self._store.tell_providers(name).result()
 
     @property
     def may_set_providers(self) -> bool:

@@ -73,6 +73,11 @@ def set_price(
     return Price(unit=unit, amount_micro=amount_micro, version=version)
 
 
+def tell_providers(tx: Transaction, name: str) -> None:
+    """Write a change that says: look again which models there are."""
+    feed.record(tx, "provider", name, "update", 1, {}, visibility="workspace")
+
+
 def prices(source: Querying) -> dict[str, Price]:
     """Return the price in force of each model that has one."""
     return {

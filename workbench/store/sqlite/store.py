@@ -490,6 +490,10 @@ class SqliteStore(JobOperations, ViewOperations):
         """See `prices.set_price`."""
         return self._full(lambda tx: prices.set_price(tx, identity, model, unit, amount_micro))
 
+    def tell_providers(self, name: str) -> Future[None]:
+        """See `prices.tell_providers`."""
+        return self.database.write(lambda tx: prices.tell_providers(tx, name))
+
     def set_cap(self, identity: Identity, cap: Cap, *, remove: bool = False) -> Future[None]:
         """See `caps.set_cap`."""
         return self._full(lambda tx: caps.set_cap(tx, identity, cap, remove=remove))
