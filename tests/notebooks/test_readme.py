@@ -12,15 +12,18 @@ import pytest
 
 import workbench as wb
 from workbench.jupyter.cli import build_parser
+from workbench.testing.emulators.openai import OpenAIEmulator
 
 REPOSITORY = Path(__file__).parents[2]
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 
 
+BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
 @pytest.mark.req("APP-1")
 async def test_the_first_steps_run_as_written(workspace_home: Path) -> None:
-    (block,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    code = compile(block, "README.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    code = compile(BLOCKS[0], "README.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
     names: dict[str, object] = {}
     running = eval(code, names)
     if inspect.isawaitable(running):
@@ -32,6 +35,20 @@ async def test_the_first_steps_run_as_written(workspace_home: Path) -> None:
         assert ws.balance == 992
     finally:
         await ws.aclose()
+
+
+@pytest.mark.req("TOK-4")
+def test_what_is_said_about_money_runs_as_written(
+    workspace_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (block,) = BLOCKS[1:]
+    with OpenAIEmulator() as server, wb.open() as ws:
+        monkeypatch.setenv("OPENAI_API_KEY", server.key or "")
+        monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
+        exec(compile(block, "README.md", "exec"), {"ws": ws})  # our own README
+        ws.wait(30)
+        assert server.images_charged == 4
+        assert list(ws.spend("provider").index) == ["openai"]
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,8 @@ export function TokenChip({ store }: { store: Store }) {
       >
         <span class="wbx-coin" aria-hidden="true" />
         <Rolling text={figure} direction={change} />
+        {/* A space, so that what is read is what is seen. */}
+        {unit ? " " : null}
         {unit ? <span class="wbx-chip-unit" aria-hidden="true">{unit}</span> : null}
       </button>
       {open.value ? <SpendDialog store={store} onClose={() => (open.value = false)} /> : null}
