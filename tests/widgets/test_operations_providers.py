@@ -324,3 +324,18 @@ def test_the_rows_have_what_the_page_knows(page: Page) -> None:
         assert start in text
     for name in (*page.ask("providers")["providers"][0], *ANSWER):
         assert f"{name}:" in text, name
+
+
+@pytest.mark.req("TOK-4")
+@pytest.mark.parametrize("usd", ["0", "0.5"])
+def test_visitors_see_what_costs_real_money_only_where_they_may_spend_some(
+    usd: str, workspace_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKBENCH_IDENTITY", "anonymous")
+    monkeypatch.setattr(identity, "_visitor", Visitor())
+    monkeypatch.setenv("ZOO_API_KEY", CANARY)
+    (workspace_home / "ws").mkdir()
+    (workspace_home / "ws" / "config.toml").write_text(f"[visitors]\nusd_per_day = {usd}\n")
+    with wb.open(workspace_home / "ws", run_jobs=False) as ws, wired(ws) as (_, wire):
+        told = WirePage(wire).hello(token=VISITOR)
+        assert ("zoo:fox-1" in {one["id"] for one in told["models"]}) == (usd != "0")

@@ -97,6 +97,7 @@ class Rows:
             model_row(model, simple=self.shown.simple)
             for model in self._workspace.models()
             if model.provider in ready
+            and (self._workspace.may_spend or not model.price.by_provider)
         ]
 
     def providers(self) -> list[Row]:

@@ -165,6 +165,11 @@ class Providers(Handle):
         """True unless you are a visitor, or this is the page of an app: keys are the operator's."""
         return self._limits is None and not keys.is_page()
 
+    @property
+    def may_spend(self) -> bool:
+        """True unless you are a visitor who may not use what providers bill to the operator."""
+        return self._limits is None or self._limits.usd_per_day != 0
+
     def _may_set_up(self) -> None:
         self._check_open()
         if not self.may_set_providers:
