@@ -270,7 +270,7 @@ test("keys end at the root; those of the host go on", async () => {
 
 test("the chip lights up in the direction of the change and says it once", async () => {
   const view = await show(TokenBalance);
-  expect(view.get("balance").textContent).toBe("1,250tokens");
+  expect(view.get("balance").textContent).toBe("1,250 tokens");
   const row = view.store.balances.value.get("token")!;
   await act(() => void (view.store.balances.value = new Map([["token", { ...row, amount_micro: 1_242_000_000 }]])));
   await act(() => pass(150) as Promise<void>);
