@@ -14,7 +14,7 @@ FRONTEND := $(BIN)/python workbench/frontend/hatch_build.py
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install frontend lab app test test-faults browser lint format screenshots bench \
+.PHONY: help install frontend lab app test test-faults test-diffusers browser lint format screenshots bench \
   requirements lock clean
 
 help: ## this list
@@ -47,6 +47,16 @@ test: lint frontend browser ## lint and every test but the fault matrix (at most
 
 test-faults: frontend browser ## kills, full disks, cut connections, hostile pages, soaks (at most 15 minutes)
 	$(BIN)/python -m pytest tests -m faults -n $(WORKERS) --dist loadgroup $(ARGS)
+
+# The versions that the tests ran with. Where pip finds no CPU build of torch, it takes a large one.
+DIFFUSERS := torch==2.13.0 diffusers==0.42.1 transformers==5.23.0 accelerate==1.15.0
+
+test-diffusers: ## the tests that need torch, in an environment of their own (about 2 GB)
+	test -x build/diffusers/bin/pip || $(PYTHON) -m venv build/diffusers
+	build/diffusers/bin/pip install --quiet --require-hashes --requirement requirements.lock
+	build/diffusers/bin/pip install --quiet $(DIFFUSERS)
+	build/diffusers/bin/pip install --quiet --no-deps --no-build-isolation --editable .
+	OMP_NUM_THREADS=1 build/diffusers/bin/python -m pytest tests/providers/test_diffusers.py $(ARGS)
 
 browser: $(STAMP)
 	$(BIN)/python tests/browser/ensure_browser.py

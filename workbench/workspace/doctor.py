@@ -34,6 +34,8 @@ _VARIABLES = (
     "WORKBENCH_PROVIDERS",
     "WORKBENCH_WORKER_HAS",
     "WORKBENCH_DIFFUSERS",
+    "WORKBENCH_DIFFUSERS_DEVICE",
+    "WORKBENCH_DIFFUSERS_DTYPE",
 )
 # Where text of people, providers or errors ends up.
 _TEXT_COLUMNS = (

@@ -308,9 +308,11 @@ def _keep_out_of_git(folder: Path) -> None:
 
 def _close_all() -> None:
     for engine in tuple(_closing):  # somebody lost patience with close(wait=True)
+        # The runner may end, and its loop with it, while it is told to: the closing goes on then.
         with contextlib.suppress(EngineClosed, CancelledError, TimeoutError):
             if (runner := engine._runner) is not None:
                 engine._run(runner.stop(wait=False), _LAST_CLOSE_S)
+        with contextlib.suppress(EngineClosed, CancelledError, TimeoutError):
             engine._shut_down.result(_LAST_CLOSE_S)
     for engine in list(_engines.values()):
         engine.close(wait=False)

@@ -1,0 +1,121 @@
+"""From what torch, diffusers and the Hub raise to a sentence that a person can act on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from workbench.domain.status import ErrorKind
+from workbench.errors import ProviderError
+from workbench.providers.diffusers_sources import Source
+from workbench.providers.redaction import plain
+
+# By name: these classes move between libraries and versions (httpx, httpx2, requests).
+_NOT_REACHED = frozenset({"ConnectError", "ConnectTimeout", "ConnectionError"})
+_BROKE_OFF = frozenset(
+    {"ReadTimeout", "ReadError", "RemoteProtocolError", "ChunkedEncodingError", "WriteError"}
+)
+_NO_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory")
+
+
+def of_loading(error: BaseException, source: Source, device: str) -> ProviderError:
+    """Return the error for a pipeline that could not be loaded; there is always a sentence."""
+    if isinstance(error, ProviderError):
+        return error
+    if is_out_of_memory(error):
+        return ProviderError(
+            ErrorKind.BAD_REQUEST,
+            f"There is not enough memory on {device} for {source.name}. Choose a smaller pipeline "
+            "or, with WORKBENCH_DIFFUSERS_DTYPE, smaller numbers (bfloat16).",
+        )
+    if source.is_folder:
+        return ProviderError(ErrorKind.UNAVAILABLE, _of_folder(error, source))
+    names = {cls.__name__ for one in _chain(error) for cls in type(one).__mro__}
+    if "GatedRepoError" in names:
+        text = (
+            f"{source.place} is given only to who accepts its terms. Accept them at "
+            f"https://huggingface.co/{source.place}, and set HF_TOKEN to a token of yours."
+        )
+    elif "RevisionNotFoundError" in names:
+        text = f"{source.place} has no revision {source.revision}. Look it up on the Hub."
+    elif "RepositoryNotFoundError" in names:
+        text = (
+            f"The Hub has no pipeline {source.place}, or it is private. Check its name; for a "
+            "private one set HF_TOKEN to a token of yours."
+        )
+    elif _BROKE_OFF & names:
+        # What is here by then stays, so that the next try goes on with it.
+        return ProviderError(ErrorKind.TRANSIENT, f"The download of {source.place} broke off.")
+    elif _NOT_REACHED & names:
+        # The Hub's client has tried for half a minute by now: no sense in doing it all again.
+        text = (
+            f"The Hub cannot be reached, and {source.place} is not (wholly) on this machine. "
+            "Look after the network, then retry."
+        )
+    elif "OfflineModeIsEnabled" in names or "LocalEntryNotFoundError" in names:
+        text = (
+            f"{source.place} is not (wholly) on this machine, and the Hub may not be asked. "
+            "Unset HF_HUB_OFFLINE for its first use, or copy it here."
+        )
+    else:
+        text = f"{source.place} cannot be loaded: {_words(error)}"
+    return ProviderError(ErrorKind.UNAVAILABLE, text)
+
+
+def of_painting(error: BaseException, name: str, device: str) -> ProviderError | None:
+    """Return the error for a picture that was not made; None for what is a bug."""
+    if isinstance(error, ProviderError):
+        return error
+    if is_out_of_memory(error):
+        return ProviderError(
+            ErrorKind.BAD_REQUEST,
+            f"There is not enough memory on {device} for a picture of this size with {name}. "
+            "Choose a smaller one.",
+        )
+    if isinstance(error, ValueError):
+        # Pipelines check what they are called with, and say so.
+        return ProviderError(ErrorKind.BAD_REQUEST, f"{name} does not accept this: {_words(error)}")
+    return None
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether memory ran out, on a GPU or on the CPU."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, (RuntimeError, OSError)) and any(
+        words in str(error).lower() for words in _NO_MEMORY
+    )
+
+
+def _of_folder(error: BaseException, source: Source) -> str:
+    place = plain(source.place)
+    if isinstance(error, FileNotFoundError) and str(error) == source.place:
+        if os.path.isfile(source.place):  # noqa: PTH113 - a question, no path work
+            return (
+                f"{place} is one file. Name the folder of a pipeline; diffusers' "
+                "from_single_file() and save_pretrained() make one of it."
+            )
+        return f"There is no folder {place}. Check what {source.name} names."
+    if "no file named model_index.json" in str(error):
+        return f"{place} holds no pipeline: there is no model_index.json in it."
+    if "contains custom code" in str(error):
+        return f"{place} brings code of its own, which is not run here."
+    if ".safetensors" in str(error) and "no file named" in str(error):
+        return (
+            f"{place} lacks weights as .safetensors (others could run code and are not loaded): "
+            f"{_words(error)}"
+        )
+    return f"The pipeline in {place} cannot be loaded: {_words(error)}"
+
+
+def _words(error: BaseException) -> str:
+    return plain(f"{error}" or type(error).__name__)
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    one: BaseException | None = error
+    while one is not None and id(one) not in seen:
+        seen.add(id(one))
+        yield one
+        one = one.__cause__ or one.__context__
