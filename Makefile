@@ -56,7 +56,7 @@ test-diffusers: ## the tests that need torch, in an environment of their own (ab
 	build/diffusers/bin/pip install --quiet --require-hashes --requirement requirements.lock
 	build/diffusers/bin/pip install --quiet $(DIFFUSERS)
 	build/diffusers/bin/pip install --quiet --no-deps --no-build-isolation --editable .
-	OMP_NUM_THREADS=1 build/diffusers/bin/python -m pytest tests/providers/test_diffusers.py $(ARGS)
+	OMP_NUM_THREADS=1 build/diffusers/bin/python -m pytest tests/providers/diffusers $(ARGS)
 
 browser: $(STAMP)
 	$(BIN)/python tests/browser/ensure_browser.py

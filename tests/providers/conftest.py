@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -9,8 +10,9 @@ from pathlib import Path
 import pytest
 
 import workbench as wb
+from workbench.runner.settings import RunnerSettings
 from workbench.testing.emulators.openai import OpenAIEmulator
-from workbench.workspace import plugins
+from workbench.workspace import engine, plugins
 from workbench.workspace.workspace import Workspace
 
 PLUGINS = ("builtin", "openai")
@@ -24,6 +26,13 @@ def few_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
         "entry_points",
         lambda group: [one for one in entry_points(group=group) if one.name in PLUGINS],
     )
+
+
+@pytest.fixture
+def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What fails in passing is tried again at once."""
+    quick = functools.partial(RunnerSettings, backoff_base_s=0.02, backoff_cap_s=0.1)
+    monkeypatch.setattr(engine, "RunnerSettings", quick)
 
 
 @pytest.fixture

@@ -1,0 +1,40 @@
+"""What the tests of gemini start from."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from tests.providers.world import FAST
+from workbench.providers.gemini import Gemini
+from workbench.testing.emulators.gemini import GeminiEmulator
+
+CANARY = "AIzaCanary0123456789abcdefghijklmnop"
+
+
+MODEL = "google:gemini-3.1-flash-image"
+
+
+# 10 tokens of text in at 0.5, 100 of thoughts at 3, 1,120 of a picture at 60 USD per million.
+COST = Decimal("0.067505")
+
+
+BACKGROUND = {"resumable": True}
+
+
+def added(ws, server: GeminiEmulator, **changes) -> Gemini:
+    given = {"base_url": server.base_url, "key": server.key, "pace": FAST, **changes}
+    provider = Gemini("google", **given)
+    ws.add_provider(provider)
+    return provider
+
+
+def polls(server: GeminiEmulator) -> list:
+    return [seen for seen in server.requests if seen.method == "GET"]
+
+
+def creates(server: GeminiEmulator) -> list:
+    return [
+        seen
+        for seen in server.requests
+        if seen.method == "POST" and not seen.path.endswith("/cancel")
+    ]

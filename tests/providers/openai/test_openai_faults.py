@@ -1,0 +1,284 @@
+"""OpenAI's dialect through the real engine, against an emulator that counts what it charges."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+import workbench as wb
+from tests.providers.openai.world import CANARY, COST, MODEL, added
+from tests.providers.world import ended, error_of
+from workbench.providers.http import Patience
+from workbench.testing.emulators.server import Fault
+
+# -- faults ----------------------------------------------------------------------------------------
+
+
+FAILS = [
+    (Fault(status=400), "bad_request", "does not accept"),
+    (Fault(status=401, code="invalid_api_key"), "auth", "its key"),
+    (Fault(status=403), "auth", "does not allow"),
+    (Fault(status=404, code="model_not_found"), "bad_request", "does not know this model"),
+    (Fault(status=413), "bad_request", "too large"),
+    (Fault(status=400, code="moderation_blocked"), "blocked", "content policy"),
+    (Fault(status=429, code="insufficient_quota"), "quota", "no credit"),
+    (Fault(status=302, headers={"Location": "http://127.0.0.1:9/"}), "bad_request", "redirects"),
+    (Fault(status=400, body=b"<html>" + b"x" * 100_000), "bad_request", "does not accept"),
+    (Fault(in_stream="moderation_blocked"), "blocked", "content policy"),
+]
+
+
+LOST = [
+    Fault(reset_after=0),
+    Fault(reset_after=40),
+    Fault(silent=True),
+    Fault(status=200, body=b"<html>Sign in first</html>", content_type="text/html"),
+    Fault(status=200, body=b"[]"),
+    Fault(status=502),
+    Fault(status=504),
+    Fault(drip_s=0.02),
+    Fault(pause_s=1.6),
+]
+
+
+NO_STREAM = {"partial_images": 0}
+
+
+def only_for(prompt: str, fault: Fault):
+    return lambda seen: fault if prompt.encode() in seen.body else None
+
+
+@pytest.mark.req("PRV-7", "TOK-2")
+@pytest.mark.parametrize(("fault", "kind", "said"), FAILS)
+def test_a_failure_is_typed_costs_nothing_and_leaves_others_alone(ws, openai, fault, kind, said):
+    added(ws, openai)
+    ws.grant(10)
+    ws.set_price(MODEL, 1)
+    openai.fault_of = only_for("the bad one", fault)
+    good = ws.generate("a good one", model=MODEL, n=2)
+    bad = ws.generate("the bad one", model=MODEL)
+    error = error_of(bad)
+    assert ended(good).status == "completed"
+    assert (error.kind, error.charged) == (kind, False)
+    assert said in error.message
+    assert error.message.endswith((".", "…"))
+    assert openai.key not in error.message
+    assert ws.balance == 8
+    assert sum(b"the bad one" in seen.body for seen in openai.requests) == 1
+    assert ws.doctor().problems == []
+
+
+@pytest.mark.req("PRV-7", "TOK-5")
+@pytest.mark.parametrize("fault", LOST, ids=repr)
+def test_a_lost_answer_is_an_unknown_outcome_and_is_not_asked_for_again(ws, openai, fault):
+    patience = Patience(total_s=1.2)
+    added(ws, openai, patience=patience)
+    ws.grant(10)
+    ws.set_price(MODEL, 1)
+    openai.fault_of = only_for("the bad one", fault)
+    good = ws.generate("a good one", model=MODEL, n=2)
+    more = NO_STREAM if fault.drip_s else {}
+    (bad,) = ended(ws.generate("the bad one", model=MODEL, **more)).generations
+    assert ended(good).status == "completed"
+    assert (bad.status, bad.detail) == ("processing", "outcome_unknown")
+    assert sum(b"the bad one" in seen.body for seen in openai.requests) == 1
+    # What was charged was delivered, or is shown as unknown and stays reserved.
+    assert openai.images_charged - 2 in (0, 1)
+    assert ws.balance == 7
+    assert ws.doctor().problems == []
+
+
+@pytest.mark.req("PRV-4", "PRV-7")
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(status=429, headers={"Retry-After": "0"}),
+        Fault(status=429, headers={"Retry-After": "soon"}),
+        Fault(status=429, headers={"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}),
+        Fault(status=429, headers={"retry-after-ms": "30"}),
+        Fault(status=500),
+        Fault(status=503),
+    ],
+    ids=repr,
+)
+def test_a_passing_failure_is_tried_again_and_charged_once(ws, openai, fault):
+    added(ws, openai)
+    openai.faults = [fault]
+    (made,) = ended(ws.generate("a fox", model=MODEL)).generations
+    assert made.status == "completed"
+    assert len(openai.requests) == 2
+    assert openai.images_charged == 1
+    assert made.cost == COST
+
+
+@pytest.mark.req("PRV-4")
+def test_what_retry_after_asks_for_is_waited(ws, openai):
+    added(ws, openai)
+    openai.faults = [Fault(status=429, headers={"Retry-After": "2"})]
+    begun = time.monotonic()
+    ended(ws.generate("a fox", model=MODEL))
+    assert time.monotonic() - begun >= 2.0
+    assert len(openai.requests) == 2
+
+
+@pytest.mark.req("PRV-7")
+def test_a_server_that_is_not_there_is_tried_again_and_then_named(ws, openai, monkeypatch):
+    added(ws, openai, base_url="http://127.0.0.1:9/v1")
+    (waiting,) = ws.generate("a fox", model=MODEL).generations
+    until = time.monotonic() + 10
+    while "retrying" not in waiting.detail and time.monotonic() < until:
+        time.sleep(0.02)
+    assert "cannot be reached" in waiting.detail
+    waiting.cancel()
+
+
+@pytest.mark.req("PRV-7", "TOK-2")
+@pytest.mark.parametrize(
+    "fault",
+    [Fault(image=b"<html>no picture</html>"), Fault(cut=0.5), Fault(image=b"")],
+    ids=["text", "half", "nothing"],
+)
+@pytest.mark.parametrize("more", [{}, NO_STREAM], ids=["stream", "at once"])
+def test_bytes_that_are_no_picture_fail_with_what_they_cost(ws, openai, fault, more):
+    added(ws, openai)
+    ws.grant(10)
+    ws.set_price(MODEL, 1)
+    openai.faults = [fault]
+    (bad,) = ended(ws.generate("a fox", model=MODEL, **more)).generations
+    if bad.error is None:  # nothing at all came: nobody knows what became of it
+        assert (fault.image, bad.detail) == (b"", "outcome_unknown")
+        return
+    assert bad.status == "failed"
+    if fault.image == b"":
+        assert bad.error.kind == "blocked"
+        return
+    assert (bad.error.kind, bad.error.charged) == ("bad_image", True)
+    assert ws.balance == 9
+    assert ended(ws.generate("another", model=MODEL)).status == "completed"
+
+
+@pytest.mark.req("PRV-7")
+def test_no_picture_and_no_error_is_a_block(ws, openai):
+    added(ws, openai)
+    openai.faults = [Fault(images=0)]
+    error = error_of(ws.generate("a fox", model=MODEL, **NO_STREAM))
+    assert (error.kind, error.charged) == ("blocked", False)
+    assert openai.images_charged == 0
+    assert ws.balances().get("USD", 0) == 0
+
+
+@pytest.mark.req("PRV-7", "TOK-2")
+def test_a_picture_that_was_made_and_withheld_costs_what_its_tokens_do(ws, openai):
+    added(ws, openai)
+    usage = {"input_tokens": 10, "output_tokens": 1000, "total_tokens": 1010}
+    openai.faults = [Fault(status=200, body=json.dumps({"data": [], "usage": usage}).encode())]
+    (withheld,) = ended(ws.generate("a fox", model=MODEL, **NO_STREAM)).generations
+    assert (withheld.error.kind, withheld.error.charged) == ("blocked", True)
+    assert withheld.cost == Decimal("0.03005")
+
+
+def test_a_right_answer_of_a_wrong_type_is_a_right_answer(ws, openai):
+    added(ws, openai)
+    openai.faults = [Fault(content_type="text/html")]
+    assert ended(ws.generate("a fox", model=MODEL, **NO_STREAM)).status == "completed"
+
+
+@pytest.mark.parametrize("more", [{}, NO_STREAM])
+def test_more_pictures_than_asked_for_are_one(ws, openai, more):
+    added(ws, openai)
+    openai.faults = [Fault(images=3)]
+    done = ended(ws.generate("a fox", model=MODEL, **more))
+    assert (done.status, len(done.all_generations())) == ("completed", 1)
+
+
+def test_a_preview_that_is_no_picture_hurts_nobody(ws, openai, monkeypatch):
+    from workbench.testing.emulators import openai as emulator
+
+    real = emulator.png
+    monkeypatch.setattr(emulator, "png", lambda text, **size: b"nonsense" if size else real(text))
+    added(ws, openai)
+    openai.faults = [Fault(gap_s=0.2)]
+    assert ended(ws.generate("a fox", model=MODEL, partial_images=3)).status == "completed"
+
+
+@pytest.mark.req("PRV-6", "TOK-5")
+def test_a_cancelled_call_is_followed_to_its_end_because_it_is_paid_for(ws, openai):
+    added(ws, openai)
+    openai.faults = [Fault(pause_s=0.8)]
+    batch = ws.generate("a fox", model=MODEL)
+    until = time.monotonic() + 10
+    while not openai.requests and time.monotonic() < until:
+        time.sleep(0.01)
+    batch.cancel()
+    while len(batch.all_generations()) == 1 and time.monotonic() < until:
+        time.sleep(0.02)
+    first, late = batch.all_generations()
+    assert (first.status, late.status, late.retry_of) == ("cancelled", "completed", first.id)
+    assert late.cost == COST
+    assert ws.balances()["USD"] == -COST
+
+
+@pytest.mark.req("TOK-5")
+def test_a_call_that_was_under_way_when_its_process_closed_is_not_made_again(
+    workspace_home, openai
+):
+    openai.faults = [Fault(pause_s=3.0)]
+    with wb.open(workspace_home / "ws", user="ada") as ws:
+        added(ws, openai)
+        batch = ws.generate("a fox", model=MODEL)
+        until = time.monotonic() + 10
+        while not openai.requests and time.monotonic() < until:
+            time.sleep(0.01)
+    with wb.open(workspace_home / "ws", user="ada") as again:
+        added(again, openai)
+        (generation,) = again.batch(batch.id).wait(30).generations
+        assert (generation.status, generation.detail) == ("processing", "outcome_unknown")
+        assert again.doctor().problems == []
+    assert len(openai.requests) == openai.images_charged == 1
+
+
+# -- keys ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.req("PRV-7")
+def test_a_key_is_nowhere_after_everything_went_wrong(
+    workspace_home, workbench_emulator, monkeypatch, caplog, capfd
+):
+    caplog.set_level(logging.DEBUG)
+    server = workbench_emulator(key=CANARY)
+    monkeypatch.setenv("OPENAI_API_KEY", CANARY)
+    monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
+    faults = [
+        None,
+        Fault(status=401, code="invalid_api_key"),  # its message repeats the key
+        Fault(status=500, body=f'{{"error": "key {CANARY}"}}'.encode()),
+        Fault(in_stream=f"token {CANARY}"),
+        Fault(reset_after=0),
+        Fault(content_type=f"text/{CANARY}"),
+        Fault(image=CANARY.encode()),
+    ]
+    shown = []
+    with wb.open(workspace_home / "ws", user="ada") as ws:
+        for fault in faults:
+            server.faults = [fault]
+            batch = ws.generate("a fox", model="openai:gpt-image-2", partial_images=1).wait(30)
+            shown += [repr(batch), batch.to_python(), json.dumps(batch.settings())]
+            shown += [repr(g) + repr(g.error) + g.detail for g in batch.all_generations()]
+        provider = ws._engine.registry.providers["openai"]
+        shown += [repr(provider), repr(vars(provider)), repr(vars(provider._line))]
+        shown += [repr(ws.providers()), repr(ws.models()), repr(ws.doctor().to_dict())]
+        shown += [ws.frame().to_csv(), ws.ledger().to_csv()]
+        shown += [repr(entry) for entry in ws.debug.entries()]
+        assert ws.doctor().problems == []
+    shown += [caplog.text, *capfd.readouterr()]
+    assert not [text for text in shown if CANARY in text]
+    for path in Path(workspace_home).rglob("*"):
+        if path.is_file():
+            assert CANARY.encode() not in path.read_bytes(), path
+    assert os.environ["OPENAI_API_KEY"] == CANARY

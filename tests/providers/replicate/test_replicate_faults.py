@@ -1,0 +1,196 @@
+"""Replicate's dialect through the real engine, against an emulator that counts what it charges."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+
+from tests.providers.replicate.world import (
+    SCHNELL,
+    added,
+    creates,
+    faults_at,
+)
+from tests.providers.world import ended, error_of, until
+from workbench.domain.jobs import (
+    JobRef,
+)
+from workbench.providers.http import Patience
+from workbench.testing.emulators.server import Emulator, Fault
+
+# -- refusals and faults of the submission ---------------------------------------------------------
+
+
+REFUSED = [
+    (Fault(status=401, code="invalid_token"), "auth", "its key"),
+    (Fault(status=403), "auth", "does not allow"),
+    (Fault(status=402, code="insufficient_credit"), "quota", "no credit"),
+    (Fault(status=404, code="not_found"), "bad_request", "does not know this model"),
+    (Fault(status=413), "bad_request", "too large"),
+    (Fault(status=422), "bad_request", "This was asked for by a test."),
+    (Fault(status=302, headers={"Location": "http://127.0.0.1:9/"}), "bad_request", "redirects"),
+]
+
+
+@pytest.mark.req("PRV-7", "TOK-2")
+@pytest.mark.parametrize(("fault", "kind", "said"), REFUSED)
+def test_a_refusal_is_typed_costs_nothing_and_leaves_others_alone(ws, server, fault, kind, said):
+    added(ws, server)
+    ws.grant(10)
+    ws.set_price(SCHNELL, 1)
+    server.fault_of = lambda seen: fault if b"the bad one" in seen.body else None
+    good = ws.generate("a good one", model=SCHNELL, n=2)
+    error = error_of(ws.generate("the bad one", model=SCHNELL))
+    assert ended(good).status == "completed"
+    assert (error.kind, error.charged) == (kind, False)
+    assert said in error.message
+    assert server.key not in error.message
+    assert ws.balance == 8
+    assert len(creates(server)) == 3
+    assert ws.doctor().problems == []
+
+
+LOST = [
+    Fault(reset_after=0),
+    Fault(reset_after=40),
+    Fault(status=200, body=b"<html>Sign in first</html>", content_type="text/html"),
+    Fault(status=200, body=b"[]"),
+    Fault(status=200, body=b'{"status": "starting"}'),
+    Fault(status=502),
+    Fault(status=504),
+    Fault(drip_s=0.02),
+    Fault(pause_s=1.6),
+]
+
+
+@pytest.mark.req("PRV-7", "TOK-5")
+@pytest.mark.parametrize("fault", LOST, ids=repr)
+def test_a_lost_submission_is_an_unknown_outcome_and_is_not_sent_again(ws, server, fault):
+    added(ws, server, patience=Patience(total_s=1.2))
+    ws.grant(10)
+    ws.set_price(SCHNELL, 1)
+    server.fault_of = lambda seen: fault if b"the bad one" in seen.body else None
+    good = ws.generate("a good one", model=SCHNELL)
+    (bad,) = ended(ws.generate("the bad one", model=SCHNELL)).generations
+    assert ended(good).status == "completed"
+    assert (bad.status, bad.detail) == ("processing", "outcome_unknown")
+    assert sum(b"the bad one" in seen.body for seen in server.requests) == 1
+    assert ws.balance == 8
+    assert ws.doctor().problems == []
+
+
+@pytest.mark.req("PRV-4", "PRV-7")
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(status=429, headers={"Retry-After": "0"}),
+        Fault(status=429, headers={"Retry-After": "soon"}),
+        Fault(status=429, headers={"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}),
+        Fault(status=500),
+        Fault(status=503),
+    ],
+    ids=repr,
+)
+def test_a_passing_refusal_is_tried_again_and_charged_once(ws, server, fault):
+    added(ws, server)
+    server.faults = [fault]
+    (made_,) = ended(ws.generate("a fox", model=SCHNELL)).generations
+    assert made_.status == "completed"
+    assert len(creates(server)) == 2
+    assert server.images_charged == 1
+
+
+@pytest.mark.req("PRV-4")
+@pytest.mark.parametrize("how", ["header", "date", "text"])
+def test_what_a_throttled_request_is_told_to_wait_is_waited(ws, server, how):
+    added(ws, server)
+    soon = datetime.now(UTC) + timedelta(seconds=2)
+    headers = {
+        "header": {"Retry-After": "1"},
+        "date": {"Retry-After": format_datetime(soon, usegmt=True)},
+        "text": {},  # "resets in ~1s"
+    }[how]
+    server.faults = [Fault(status=429, code="throttled", headers=headers)]
+    begun = time.monotonic()
+    ended(ws.generate("a fox", model=SCHNELL))
+    assert time.monotonic() - begun >= 0.9
+    assert len(creates(server)) == 2
+
+
+# -- faults of the questions -----------------------------------------------------------------------
+
+
+@pytest.mark.req("PRV-4", "PRV-7")
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(status=429, headers={"Retry-After": "0"}),
+        Fault(status=500),
+        Fault(status=502),
+        Fault(status=404, code="not_found"),
+        Fault(reset_before=True),
+        Fault(reset_after=0),
+        Fault(reset_after=40),
+        Fault(status=200, body=b"<html>Sign in first</html>", content_type="text/html"),
+        Fault(status=200, body=b'{"id": "'),
+        Fault(status=200, body=b"[]"),
+    ],
+    ids=repr,
+)
+def test_a_question_that_fails_in_passing_is_asked_again(ws, server, fault):
+    added(ws, server)
+    faults_at(server, "GET", "/v1/predictions/", fault, None, fault, fault)
+    assert ended(ws.generate("a fox", model=SCHNELL)).status == "completed"
+    assert len(creates(server)) == server.images_charged == 1
+
+
+def test_an_answer_that_drips_is_read_to_its_end(ws, server):
+    added(ws, server)
+    faults_at(server, "GET", "/v1/predictions/", Fault(drip_s=0.0005))
+    assert ended(ws.generate("a fox", model=SCHNELL)).status == "completed"
+
+
+@pytest.mark.req("PRV-7", "TOK-5")
+@pytest.mark.parametrize(
+    "fault", [Fault(status=500), Fault(status=404), Fault(status=401, code="invalid_token")]
+)
+def test_questions_that_go_on_failing_leave_the_outcome_open(ws, server, fault):
+    added(ws, server)
+    ws.grant(10)
+    ws.set_price(SCHNELL, 1)
+    server.fault_of = lambda seen: fault if seen.method == "GET" else None
+    (lost,) = ended(ws.generate("a fox", model=SCHNELL)).generations
+    assert (lost.status, lost.detail) == ("processing", "outcome_unknown")
+    assert len(creates(server)) == 1
+    assert ws.balance == 9
+
+
+@pytest.mark.req("PRV-7", "TOK-5")
+def test_a_picture_that_is_fetched_with_trouble_is_asked_for_again(ws, server):
+    added(ws, server)
+    faults_at(server, "GET", "/delivery/", Fault(reset_after=20), Fault(status=503))
+    assert ended(ws.generate("a fox", model=SCHNELL)).status == "completed"
+    assert len(creates(server)) == server.images_charged == 1
+
+
+@pytest.mark.req("PRV-7")
+def test_a_foreign_address_is_never_asked(ws, emulator):
+    with Emulator() as stranger:
+        server = emulator(poll_at=stranger.url)
+        added(ws, server)
+        assert ended(ws.generate("a fox", model=SCHNELL)).status == "completed"
+        batch = ws.generate("a fox", model=SCHNELL)
+        until(lambda: len(server.predictions) == 2)
+        batch.cancel()
+        ended(batch)
+        assert stranger.requests == []
+
+
+@pytest.mark.parametrize("url", ["https://a:b", "http://[", 5, "", "https://127.0.0.1:x/v1/a"])
+async def test_an_address_that_is_none_is_not_used(server, url, opened):
+    provider = opened(server)
+    ref = JobRef("id0", resumable=True, data={"get": url})
+    assert provider._place(ref, "get", "") == f"{server.base_url}/predictions/id0"
