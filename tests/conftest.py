@@ -11,7 +11,11 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-pytest_plugins = ["tests.plugins.requirement_marks", "tests.plugins.engine_guards"]
+pytest_plugins = [
+    "tests.plugins.requirement_marks",
+    "tests.plugins.engine_guards",
+    "tests.plugins.stuck_tests",
+]
 
 # Reproducible runs: the same examples each time, no example database, and no time limit per
 # example (two busy cores); pytest-timeout limits the whole test.
