@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import signal
@@ -56,6 +57,7 @@ class Child:
             stdout=subprocess.PIPE,
             stderr=self._errors,
             text=True,
+            start_new_session=True,  # a group of its own, with the children that it forks
         )
         self.pid = self._process.pid
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
@@ -126,8 +128,10 @@ class Child:
         return self._errors.read().decode(errors="replace")
 
     def end(self) -> None:
-        """End it, whatever it does."""
-        self._process.kill()  # also ends a stopped one
+        """End it and its children, whatever they do."""
+        # A child that lives on would keep the pipe open, and the reader waiting for its end.
+        with contextlib.suppress(ProcessLookupError):  # all of them ended
+            os.killpg(self.pid, signal.SIGKILL)  # also ends a stopped one
         self._process.wait()
         self._reading.join()
         for pipe in (self._process.stdin, self._process.stdout):
