@@ -170,19 +170,21 @@ class Database:
 
         Never across an ``await``, and never while waiting for a write.
         """
-        if self._exclusive:
-            with self._shared_connection() as db:
-                yield Reader(db, self._alive)
-            return
-        with self._readers.reading(self._open_files()) as reader:
-            yield reader
+        with forking.in_sqlite:
+            if self._exclusive:
+                with self._shared_connection() as db:
+                    yield Reader(db, self._alive)
+                return
+            with self._readers.reading(self._open_files()) as reader:
+                yield reader
 
     def data_version(self) -> int:
         """A number that changes when any connection has committed; cheap enough to poll."""
         self._alive()
         if self._exclusive:
             return self._own_commits
-        return self._readers.data_version(self._open_files())
+        with forking.in_sqlite:
+            return self._readers.data_version(self._open_files())
 
     def sql(
         self, statement: str, parameters: Sequence[Any] = (), *, limit_s: float = QUERY_LIMIT_S
@@ -201,15 +203,16 @@ class Database:
             InvalidRequest: it is not a single reading statement, is wrong, or takes too long.
         """
         self._alive()
-        if self._exclusive:
-            with self._shared_connection() as db:
+        with forking.in_sqlite:
+            if self._exclusive:
+                with self._shared_connection() as db:
+                    return query(db, statement, parameters, limit_s=limit_s)
+            self._open_files()
+            db = self._readers.fresh()
+            try:
                 return query(db, statement, parameters, limit_s=limit_s)
-        self._open_files()
-        db = self._readers.fresh()
-        try:
-            return query(db, statement, parameters, limit_s=limit_s)
-        finally:
-            self._readers.discard(db)
+            finally:
+                self._readers.discard(db)
 
     # -- care ---------------------------------------------------------------------------------
     def quick_check(self) -> list[str]:

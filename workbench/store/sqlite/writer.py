@@ -15,7 +15,7 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -238,7 +238,8 @@ class Writer:
     def _open_first(self) -> None:
         self._mutex.acquire()
         try:
-            self.db = self._open_store()
+            with forking.in_sqlite:
+                self.db = self._open_store()
             self.identity = connect.Identity.of(self._text)
             # Whatever lies in the log now was written by others: look at it when idle.
             self._units = 1.0
@@ -312,12 +313,17 @@ class Writer:
         """Run one write; return how to tell its caller, and whether listeners should know."""
         future = write.future
         try:
-            with self.db_lock if self._exclusive else contextlib.nullcontext():
+            with self._inside():
                 result, changed = self._transaction(write)
         except BaseException as error:  # noqa: BLE001 - the border: goes to the caller's future
             readable = self._readable(error) if isinstance(error, sqlite3.Error) else error
             return (lambda: future.set_exception(readable)), False
         return (lambda: future.set_result(result)), changed
+
+    @contextlib.contextmanager
+    def _inside(self) -> Iterator[None]:
+        with forking.in_sqlite, self.db_lock if self._exclusive else contextlib.nullcontext():
+            yield
 
     def _transaction(self, write: _Write[T]) -> tuple[T, bool]:
         try:
@@ -437,7 +443,7 @@ class Writer:
         if self.db is None:
             return
         try:
-            with self.db_lock if self._exclusive else contextlib.nullcontext():
+            with self._inside():
                 _, pages, moved = self.db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         except sqlite3.Error:
             # A full disk, most likely. The log keeps everything; try again some writes later.
@@ -457,7 +463,7 @@ class Writer:
         with self.db_lock:
             db, self.db = self.db, None
         if db is not None:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError), forking.in_sqlite:
                 self._close_connection(db)
         self._mutex.close()
         self._ended()
