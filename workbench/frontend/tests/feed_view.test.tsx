@@ -114,14 +114,27 @@ describe("the feed", () => {
     expect(card.querySelector('[data-testid="retry"]')).not.toBeNull();
   });
 
-  it("offers to settle what nobody knows the outcome of", async () => {
+  it.each([
+    ["resolve-charged", "It was charged", "charged"],
+    ["retry", "Not charged, retry", "retry"],
+  ])("offers to settle what nobody knows the outcome of: %s", async (button, label, outcome) => {
     const { view, id } = await waiting();
     await change(view, id, { status: "processing", detail_key: "outcome_unknown", progress: 0.4 });
     const card = view.find(`[data-id="${id}"]`);
     expect(card.querySelector('[role="progressbar"]')).toBeNull();
-    await act(() => card.querySelector<HTMLElement>('[data-testid="resolve-charged"]')!.click());
+    const choice = card.querySelector<HTMLElement>(`[data-testid="${button}"]`)!;
+    expect(choice.textContent).toBe(label);
+    await act(() => choice.click());
     await view.wait(100);
-    expect(sent(view, "resolve").map((one) => one.args)).toEqual([{ generation_id: id, outcome: "charged" }]);
+    expect(sent(view, "resolve").map((one) => one.args)).toEqual([{ generation_id: id, outcome }]);
+  });
+
+  it("offers to settle it to its owner only", async () => {
+    const { view, id } = await waiting();
+    await change(view, id, { status: "processing", detail_key: "outcome_unknown", mine: false });
+    const card = view.find(`[data-id="${id}"]`);
+    expect(card.querySelector('[data-testid="error"]')).not.toBeNull();
+    expect(card.querySelectorAll(".wbx-card-choice button")).toHaveLength(0);
   });
 
   it("shows hostile prompts as text", async () => {

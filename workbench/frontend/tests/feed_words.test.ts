@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 
 import { blocksOf, movedBetween } from "../src/feed/blocks";
+import { factsOf } from "../src/feed/details";
 import { step, type Step } from "../src/feed/navigation";
 import { changesText, reuseSeed, reuseSettings } from "../src/feed/reuse";
 import * as words from "../src/feed/words";
@@ -58,6 +59,17 @@ describe("numbers as people read them", () => {
     expect(words.cost(rows)).toBe("4 tokens");
     expect(words.cost([generation({ status: "failed", error: { ...failed, charged: true } })])).toBe("2 tokens");
     expect(words.cost([generation({ unit: null })])).toBe("");
+  });
+
+  it.each([
+    [{}, "2 tokens"],
+    [{ cost_micro: 42_000, unit: "USD" }, "$0.0420"],
+    [{ cost_micro: 0 }, "free"],
+    [{ cost_micro: 0, unit: "USD" }, "billed by the provider"],
+    [{ unit: null }, undefined],
+  ])("each image says what it cost: %o", (values: Partial<GenerationRow>, told) => {
+    const facts = factsOf(generation(values), null, []);
+    expect(facts.find((fact) => fact.name === "Cost")?.value).toBe(told);
   });
 
   it("the time left is a range around the pace of the batch's own images", () => {
