@@ -89,7 +89,7 @@ class PageKernels(AsyncMappingKernelManager):
         alone_s = now - self._alone_since.setdefault(kernel_id, now)
         kernel = self._kernels[kernel_id]
         busy = getattr(kernel, "execution_state", None) == "busy"  # perhaps it makes its page
-        limit_s = self.cull_idle_timeout
+        limit_s: float = self.cull_idle_timeout
         if kernel_id not in self._seen:
             limit_s = max(limit_s, self.never_seen_s) if busy else self.never_seen_s
         if alone_s >= limit_s:
