@@ -51,7 +51,7 @@ _PUBLIC: tuple[tuple[type[WorkbenchError], str], ...] = (
     (WorkspaceBusy, "Another program has the workspace just now. Try again in a minute."),
     (DiskFull, "There is no disk space left here. Try again later."),
     (StoreError, "The workspace cannot be used just now. Whoever runs it finds why in the log."),
-    (ConfigurationError, "This is not set up rightly. Whoever runs it finds why in the log."),
+    (ConfigurationError, "This is not set up correctly. Whoever runs it finds why in the log."),
 )
 
 DISK_WAIT = "There is no disk space left. Pictures wait until some is free."
