@@ -18,6 +18,7 @@ import sys
 import urllib.error
 import urllib.request
 import venv
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import Distribution, distribution
@@ -201,6 +202,16 @@ def test_the_link_to_the_app_shows_the_widget_alone_and_makes_a_picture(
     done = root.locator("[data-testid=generation][data-status=completed]")
     expect(done.first.get_by_test_id("thumb")).to_be_visible(timeout=60_000)
     LabPage(page, session, session.folder, console, session.port).shoot("binder-app")
+    expect(root.get_by_test_id("temporary")).to_contain_text("temporary")
+    waiting = root.locator("[data-testid=generation]:not([data-status=completed])")
+    expect(waiting).to_have_count(0, timeout=60_000)
+    with page.expect_download() as arriving:
+        root.get_by_test_id("download-all").click()
+    with zipfile.ZipFile(arriving.value.path()) as archive:
+        names = [name for name in archive.namelist() if name.endswith(".png")]
+        assert len(names) == done.count()
+        assert archive.read(names[0]).startswith(b"\x89PNG")
+    assert root.get_by_test_id("providers").count() == 0  # a key would be in the pod's files
     assert page.title() == "Image workbench"
     assert page.get_by_text("for people who do not code").count() == 0  # that is for its author
     assert console.surprises() == []
