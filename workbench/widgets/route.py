@@ -20,6 +20,7 @@ It is a private name, so everything is done with care:
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import weakref
 from collections.abc import Callable
@@ -29,6 +30,8 @@ ECHO_AFTER_S = 0.4  # a routed message that has not arrived: ask for an echo
 ECHO_WITHIN = 8  # times that
 
 _METHOD = "_reply_subshell_for"
+
+_log = logging.getLogger(__name__)
 
 # Per manager of subshells (one in a process, but for tests) the id of ours. Only the kernel's shell
 # channel thread reads and writes it.
@@ -112,6 +115,7 @@ class Pin:
                 self._routed += 1
                 self._on_doubt()
         except Exception:  # noqa: BLE001 - the host's border: an error here would lose the message
+            _log.warning("replies of the page go by the shell channel again", exc_info=True)
             self.undo()
             return default
         return subshell
