@@ -188,6 +188,20 @@ class Store(Protocol):
         is stored.
         """
 
+    def check_means(
+        self,
+        identity: Identity,
+        topic_id: str | None,
+        price: Price,
+        n: int,
+        *,
+        limits: VisitorLimits | None = None,
+    ) -> None:
+        """Raise what would stop such a request now: its topic, a limit, a cap, the balance.
+
+        NotFound or NotAllowed, LimitReached, BudgetExceeded, InsufficientBalance.
+        """
+
     def import_images(self, new: NewImport) -> Future[BatchRecord]: ...
     def record_asset(self, asset: AssetRecord) -> Future[None]: ...
     def batch(self, identity: Identity, id: str) -> BatchRecord: ...
@@ -558,6 +572,9 @@ class Provider(Protocol):
     """A service or engine that makes images. One instance serves many jobs at once.
 
     ``events`` runs on the engine's loop and must not block it: CPU work goes through `executor`.
+
+    One that knows how long it may be silent while it makes a picture has that as `stall_s`, in
+    seconds (None: until its deadline). Without it, what the runner takes for usual counts.
     """
 
     name: str

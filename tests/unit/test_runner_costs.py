@@ -10,11 +10,14 @@ from typing import Any
 import pytest
 
 from tests.runner_world import OPERATOR, Process, processes
-from workbench.domain.jobs import ImageReady
+from workbench.domain.jobs import Done, Idempotency, IdempotencyPolicy, ImageReady, JobRef
 from workbench.domain.records import Price
+from workbench.domain.status import ErrorKind
+from workbench.errors import ProviderError
 from workbench.testing.pictures import png
-from workbench.testing.providers import FakeProvider
+from workbench.testing.providers import FakeProvider, Picture
 
+BILLED = IdempotencyPolicy(Idempotency.NONE)
 Open = Callable[..., Process]
 
 
@@ -63,3 +66,72 @@ def test_a_reservation_is_settled_by_a_cost_in_its_own_unit_only(opening, unit, 
     here.ended(batch)
     here.idle()
     assert here.store.balances("ann") == {"token": left}
+
+
+# -- pictures that came and cannot be used ---------------------------------------------------------
+
+
+def unusable(opening: Open, *moves: Any, free: bool = False, n: int = 1) -> tuple[Process, Any]:
+    """What became of a batch at 2 tokens a picture, of a call that makes all of them."""
+    more: dict[str, Any] = {} if free else {"idempotency": BILLED}
+    here = opening(FakeProvider(script=lambda request: moves, batchable=True, **more))
+    here.store.grant(OPERATOR, "ann", "token", 10_000_000, "test").result()
+    batch = here.submit(n, price=Price(amount_micro=2_000_000), batchable=True)
+    here.ended(batch)
+    here.idle()
+    return here, here.generations(batch)
+
+
+@pytest.mark.req("TOK-2")
+@pytest.mark.parametrize(
+    ("image", "done", "left"),
+    [
+        ({}, {}, 8_000_000),
+        ({"cost": Decimal("0.5"), "unit": "token"}, {}, 9_500_000),
+        ({}, {"cost": Decimal("0.5"), "unit": "token"}, 9_500_000),
+        ({"cost": Decimal(-1), "unit": "token"}, {}, 8_000_000),
+    ],
+    ids=["not said", "said of it", "said of the call", "said nonsense"],
+)
+def test_a_paid_picture_that_cannot_be_used_was_made_and_is_booked(opening, image, done, left):
+    broken = ImageReady(b"no picture", 0, **image)
+    here, (made,) = unusable(opening, broken, Done(**done))
+    assert made.error is not None
+    assert (made.error.kind, made.error.charged) == (ErrorKind.BAD_IMAGE, True)
+    assert here.store.balances("ann") == {"token": left}
+    assert made.cost_micro == 10_000_000 - left
+
+
+@pytest.mark.req("TOK-2")
+@pytest.mark.parametrize("free", [True, False], ids=["free", "said to cost nothing"])
+def test_a_picture_that_cannot_be_used_is_not_charged_where_it_costs_nothing(opening, free):
+    nothing = {} if free else {"cost": Decimal(0), "unit": "token"}
+    here, (made,) = unusable(opening, ImageReady(b"no picture", 0, **nothing), free=free)
+    assert made.error is not None
+    assert (made.error.kind, made.error.charged) == (ErrorKind.BAD_IMAGE, False)
+    assert here.store.balances("ann") == {"token": 10_000_000}
+
+
+@pytest.mark.req("TOK-2", "TOK-5")
+def test_what_came_before_a_failure_was_made_and_is_not_made_again(opening):
+    refused = ProviderError(ErrorKind.TRANSIENT, "Not now.")
+    sent = []
+
+    def script(request):
+        sent.append(len(request.slots))
+        if len(sent) == 1:
+            return [Picture(0, b"no picture"), refused]
+        return [Picture()]
+
+    here = opening(FakeProvider(script=script, batchable=True, idempotency=BILLED))
+    here.store.grant(OPERATOR, "ann", "token", 10_000_000, "test").result()
+    # Without a reference that can be asked again: what failed is sent anew.
+    here.providers["fake"].on_submit = lambda request: JobRef()
+    batch = here.submit(2, price=Price(amount_micro=2_000_000), batchable=True)
+    broken, made = here.ended(batch)
+    assert broken.error is not None
+    assert (broken.error.kind, broken.error.charged) == (ErrorKind.BAD_IMAGE, True)
+    assert made.status.value == "completed"
+    assert sent == [2, 1]
+    here.idle()
+    assert here.store.balances("ann") == {"token": 6_000_000}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -281,6 +282,20 @@ def test_a_free_job_that_takes_too_long_fails_and_is_told_to_stop(opening: Open)
     assert generation.error is not None
     assert "did not finish within 0.05 s" in generation.error.message
     here.until(lambda: provider.cancelled)
+
+
+@pytest.mark.req("PRV-4")
+def test_a_free_provider_may_be_silent_as_long_as_it_says_itself(opening: Open) -> None:
+    quick, slow = (FakeProvider(name, script=lambda r: [0.3, Picture()]) for name in "ab")
+    quick.stall_s = 0.05  # type: ignore[attr-defined] # providers may have it
+    here = opening(quick, slow, settings=replace(QUICK, stall_s=0.05))
+    (stalled,) = here.ended(here.submit(provider="a"))
+    assert stalled.error is not None
+    assert stalled.error.kind is ErrorKind.TRANSIENT
+    assert stalled.error.message == "Nothing was heard of A for 0.05 s. Retry it."
+    assert not stalled.error.charged
+    (made,) = here.ended(here.submit(provider="b"))
+    assert made.status.value == "completed", "what is free takes as long as its machine needs"
 
 
 def test_jobs_of_providers_that_are_not_here_are_left_to_others(opening: Open) -> None:

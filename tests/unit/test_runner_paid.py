@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.runner_world import ANN, OPERATOR, Process, processes
+from tests.runner_world import ANN, OPERATOR, QUICK, Process, processes
 from workbench.domain.jobs import (
     AttemptState,
     Done,
     Idempotency,
     IdempotencyPolicy,
     JobRef,
+    JobRequest,
     OpenAttempt,
+    Queued,
     Running,
 )
 from workbench.domain.records import Price
@@ -244,6 +247,42 @@ def test_a_paid_call_that_takes_too_long_is_unknown_and_cancelled(opening: Open)
     batch = here.submit()
     here.wait_detail(batch, "outcome_unknown")
     here.until(lambda: provider.cancelled)
+
+
+@pytest.mark.req("PRV-4", "TOK-5")
+def test_a_paid_picture_of_which_nothing_is_heard_is_unknown_and_cancelled(opening: Open) -> None:
+    provider = FakeProvider(idempotency=KEYED, script=lambda request: [Running(1, 2), 60.0])
+    here = opening(provider, settings=replace(QUICK, stall_s=0.1))
+    here.store.grant(OPERATOR, "ann", "token", 10_000_000, "test").result()
+    batch = here.submit(price=Price(amount_micro=2_000_000))
+    held = here.wait_detail(batch, "outcome_unknown")
+    here.until(lambda: provider.cancelled)
+    assert "nothing was heard of it for 0.1 s" in here.notes()
+    assert not held.status.is_terminal
+    assert here.store.balances("ann") == {"token": 8_000_000}
+    assert len(provider.requests) == 1, "it is not sent again"
+
+
+@pytest.mark.req("PRV-4")
+def test_each_picture_of_a_call_has_its_own_time_to_be_silent(opening: Open) -> None:
+    def script(request: JobRequest):  # type: ignore[no-untyped-def]
+        for index in range(4):
+            yield from (0.1, Running(1, 2, index), 0.1, Picture(index))
+
+    provider = FakeProvider(idempotency=KEYED, script=script, batchable=True)
+    here = opening(provider, settings=replace(QUICK, stall_s=0.4))
+    batch = here.submit(4, batchable=True)
+    here.ended(batch)
+    assert here.statuses(batch) == ["completed"] * 4
+
+
+@pytest.mark.req("PRV-4")
+def test_a_place_in_the_providers_queue_is_no_silence(opening: Open) -> None:
+    provider = FakeProvider(idempotency=KEYED, script=lambda request: [Queued(3), 0.3, Picture()])
+    here = opening(provider, settings=replace(QUICK, stall_s=0.1))
+    batch = here.submit()
+    here.ended(batch)
+    assert here.statuses(batch) == ["completed"]
 
 
 @pytest.mark.req("PRV-4", "PRV-6", "FEED-10")

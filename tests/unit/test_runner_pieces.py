@@ -20,7 +20,7 @@ from workbench.runner.hub import Hub
 from workbench.runner.loop import EngineLoop
 from workbench.runner.pulse import Pulse
 from workbench.runner.retry import Circuit, backoff_s
-from workbench.runner.waiting import DeadlinePassed, Stop, Stopped, Waiting
+from workbench.runner.waiting import DeadlinePassed, Stalled, Stop, Stopped, Waiting
 from workbench.testing.providers import Gate
 
 WAIT_S = 10.0
@@ -293,6 +293,17 @@ async def test_the_deadline_is_told_from_a_timeout_of_the_provider() -> None:
     with pytest.raises(DeadlinePassed):
         await waiting.wait_for(asyncio.sleep(60))
     await waiting.wait_for(asyncio.sleep(0), timed=False)
+
+
+async def test_whichever_is_first_ends_a_wait_the_deadline_or_the_silence() -> None:
+    with pytest.raises(Stalled, match="silent for"):
+        await Waiting(60).wait_for(asyncio.sleep(60), quiet_s=0.05)
+    with pytest.raises(Stalled):
+        await Waiting(60).wait_for(asyncio.sleep(60), timed=False, quiet_s=0.05)
+    with pytest.raises(DeadlinePassed) as caught:
+        await Waiting(0.05).wait_for(asyncio.sleep(60), quiet_s=60)
+    assert type(caught.value) is DeadlinePassed
+    assert await Waiting(60).wait_for(asyncio.sleep(0, "answer"), quiet_s=0.05) == "answer"
 
 
 # -- hub ------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import workbench as wb
 from workbench.domain.jobs import ImageReady
 from workbench.domain.rates import Rate
 from workbench.domain.records import BY_PROVIDER, Price
-from workbench.errors import BudgetExceeded, NotAllowed
+from workbench.errors import BudgetExceeded, NotAllowed, NotFound
 from workbench.testing.pictures import png
 from workbench.testing.providers import FakeProvider
 from workbench.workspace.workspace import Workspace
@@ -91,7 +91,7 @@ def test_what_cannot_be_shown_is_refused(
 def test_an_estimate_stores_nothing_and_refuses_what_generate_would(ws: Workspace) -> None:
     with localcontext() as context:
         context.prec = 2
-        told = ws.estimate("a fox", model=model_of(ws, "zoo"), n=4, topic="ignored", force=True)
+        told = ws.estimate("a fox", model=model_of(ws, "zoo"), n=4, force=True)
     assert (told.images, told.cost, told.unit, told.by_provider) == (
         4,
         Decimal("0.16"),
@@ -106,6 +106,45 @@ def test_an_estimate_stores_nothing_and_refuses_what_generate_would(ws: Workspac
             ws.estimate("a fox", **wrong)
     assert ws.topics() == []
     assert ws.spend().empty
+
+
+@pytest.mark.req("TOK-4")
+def test_an_estimate_says_why_generate_would_refuse_it_now(ws: Workspace) -> None:
+    zoo, topic = model_of(ws, "zoo"), ws.create_topic("foxes")
+    ws.set_price("sketch", "2.5")
+    ws.grant(3)
+
+    def asked(**request: object) -> str:
+        """What the estimate says, which is what `generate` says."""
+        told = ws.estimate("a fox", **request)
+        assert told.cost > 0, "a price is told all the same"
+        if not told.refusal:
+            return ""
+        with pytest.raises(wb.WorkbenchError) as caught:
+            ws.generate("a fox", **request)  # type: ignore[arg-type]
+        assert str(caught.value) == told.refusal
+        return told.refusal
+
+    assert asked(n=1) == asked(model=zoo, topic=topic) == ""
+    assert "the balance is 3 tokens" in asked(n=2)
+    ws.set_cap("0.05", per="total", topic=topic)
+    assert "for this topic is left" in asked(model=zoo, n=2, topic=topic)
+    assert asked(model=zoo, n=2) == ""
+    ws.set_cap("0.01")
+    assert "for you is left" in asked(model=zoo)
+    ws.set_cap(None)
+    with ws.budget("0.05", unit="USD"):
+        assert "of the budget of 0.05 is left" in asked(model=zoo, n=2)
+        assert asked(model=zoo) == ""
+    assert ws.spend().empty
+
+
+def test_an_estimate_for_a_topic_that_is_not_there_fails_as_generate_does(ws: Workspace) -> None:
+    for ask in (ws.estimate, ws.generate):
+        with pytest.raises(NotFound):
+            ask("a fox", topic="nowhere")
+        with pytest.raises(wb.InvalidRequest):
+            ask("a fox", topic=3)
 
 
 @pytest.mark.req("TOK-4")

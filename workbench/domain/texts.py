@@ -32,6 +32,7 @@ ERRORS: Mapping[str, str] = {
     "no_image": "{provider} ended without a picture. Retry, or change the request.",
     "unknown_outcome": "Whether {provider} made and charged it is not known; it was given up.",
     "deadline": "{provider} did not finish within {seconds} s. Retry, or ask for less.",
+    "stalled": "Nothing was heard of {provider} for {seconds} s. Retry it.",
     "provider": "{text}",
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Iterable
 from concurrent.futures import Future
@@ -15,14 +16,24 @@ from workbench.domain.jobs import (
 )
 from workbench.domain.records import JsonValue
 from workbench.domain.status import RETRYABLE, ErrorKind
-from workbench.errors import ImageRejected, InvalidRequest, NotAllowed, ProviderError
+from workbench.errors import (
+    DiskFull,
+    EngineClosed,
+    ImageRejected,
+    InvalidRequest,
+    NotAllowed,
+    ProviderError,
+    StoreError,
+)
 from workbench.ports import Failure, Provider
 from workbench.runner.context import Context, written
 from workbench.runner.failpoints import failpoint
 from workbench.runner.landing import cost_of
 from workbench.runner.retry import Circuit, backoff_s
+from workbench.runner.waiting import Stopped, Waiting
 
 _LONGEST_REASON = 160  # characters of a reason shown beside a status
+_STORE_WAITS_S = (1.0, 30.0)  # first and longest wait after the store refused a write
 
 
 class Endings:
@@ -191,15 +202,17 @@ class Endings:
             job=self._job,
         )
 
-    async def too_slow(self, ids: list[str]) -> None:
-        """A free job did not end in time."""
-        seconds = f"{self._provider.deadline_s:g}"
+    async def too_slow(self, ids: list[str], *, quiet_s: float | None = None) -> None:
+        """A free job did not end in time, or nothing was heard of it for `quiet_s` seconds."""
+        key, seconds = "deadline", f"{self._provider.deadline_s:g}"
+        message = f"not finished within {seconds} s"
+        if quiet_s is not None:
+            key, seconds = "stalled", f"{quiet_s:g}"
+            message = f"nothing heard for {seconds} s"
         failure = Failure(
-            ErrorKind.TRANSIENT,
-            "deadline",
-            {"provider": self._provider.title, "seconds": seconds},
+            ErrorKind.TRANSIENT, key, {"provider": self._provider.title, "seconds": seconds}
         )
-        await self.fail(ids, failure, message=f"not finished within {seconds} s")
+        await self.fail(ids, failure, message=message)
 
     async def broke(self, ids: list[str], error: Exception) -> None:
         """A bug of the provider or of ours ended the job before anything was sent."""
@@ -208,6 +221,42 @@ class Endings:
             ErrorKind.INTERNAL, "internal", {"provider": self._provider.title, "error": text}
         )
         await self.fail(ids, failure, message=text)
+
+    async def store_failed(self, error: StoreError, waiting: Waiting) -> None:
+        """Our own store refused a write: give the job back as soon as it takes one again.
+
+        Parameters
+        ----------
+        error:
+            what it said.
+        waiting:
+            the job's waits, which a stop from outside ends.
+        """
+        wait_s, longest_s = _STORE_WAITS_S
+        while not isinstance(error, EngineClosed):
+            self._context.note(
+                "error", f"A job's write failed: {error}", kind="store", job=self._job
+            )
+            try:
+                if isinstance(error, DiskFull):
+                    await self.wait_for_disk()
+                    return
+            except StoreError as again:
+                error = again
+            stopped = False
+            try:
+                await waiting.wait_for(asyncio.sleep(wait_s), timed=False)
+            except Stopped:
+                stopped = True
+            try:
+                if not isinstance(error, DiskFull) or stopped:
+                    await written(self._store.hand_over(self._fence))
+                    return
+            except StoreError as again:
+                error = again
+            if stopped:
+                return  # whoever finds our lock free will take it over
+            wait_s = min(longest_s, 2 * wait_s)
 
     # -- waiting for another try ------------------------------------------------------------------
 

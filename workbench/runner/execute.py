@@ -36,7 +36,6 @@ from workbench.domain.jobs import (
 from workbench.domain.status import RETRYABLE, ErrorKind
 from workbench.errors import (
     DiskFull,
-    EngineClosed,
     ImageRejected,
     ProviderError,
     StoreError,
@@ -46,7 +45,7 @@ from workbench.ports import Outcome, Provider
 from workbench.runner.context import Context, written
 from workbench.runner.endings import Endings, as_provider_error
 from workbench.runner.failpoints import failpoint
-from workbench.runner.landing import admit, cost_of, keep_file, outcome_of
+from workbench.runner.landing import admit, bill_of, keep_file, outcome_of
 from workbench.runner.prepare import (
     NextStep,
     build_request,
@@ -57,7 +56,7 @@ from workbench.runner.prepare import (
 )
 from workbench.runner.progress import ProgressReporter
 from workbench.runner.retry import Circuit
-from workbench.runner.waiting import DeadlinePassed, Stop, Stopped, Waiting
+from workbench.runner.waiting import DeadlinePassed, Stalled, Stop, Stopped, Waiting
 
 T = TypeVar("T")
 
@@ -65,7 +64,6 @@ _END = object()
 _CLOSE_S = 5.0  # for a provider's clean-up after its stream was cut
 _CANCEL_S = 30.0  # for telling a provider that nobody wants the picture any more
 _PROVIDER_WAIT_S = 60.0  # until an open paid attempt looks again whether its provider is ready
-_STORE_WAITS_S = (1.0, 30.0)  # first and longest wait after the store refused a write
 _MOST_REMARKS = 200  # of one claim in the event log
 # A key that was accepted before is answered with its pictures, so a refusal of the request itself
 # says that it never was. A wrong account, an empty one or an overload say nothing about the key.
@@ -153,7 +151,7 @@ class JobRun:
         try:
             await self._run()
         except StoreError as error:
-            await self._store_failed(error)
+            await self._endings.store_failed(error, self._waiting)
         finally:
             await self._clean_up()
 
@@ -164,8 +162,8 @@ class JobRun:
             await self._after_stop(stopped.reason)
         except ProviderError as error:
             await self._after_failure(error)
-        except DeadlinePassed:
-            await self._after_deadline()
+        except DeadlinePassed as passed:
+            await self._after_deadline(passed)
         except StoreError:
             raise
         except Exception as error:  # noqa: BLE001 - the border: providers are plugins
@@ -287,9 +285,12 @@ class JobRun:
         """Take the provider's events to their end."""
         stream = self.provider.events(request, ref)
         self._following = self._polled = True
+        event: object = None
         try:
             while True:
-                event = await self._waiting.wait_for(anext(stream, _END))
+                # A place in a queue may stay the same for long; only the deadline ends that.
+                quiet_s = None if isinstance(event, Queued) else self._stall_s()
+                event = await self._waiting.wait_for(anext(stream, _END), quiet_s=quiet_s)
                 if event is _END:
                     break
                 if isinstance(event, Done):
@@ -301,19 +302,34 @@ class JobRun:
             await self._close(stream)
         await self._finish()
 
+    def _stall_s(self) -> float | None:
+        """Return how long the provider may be silent; None: until the deadline.
+
+        What is free takes as long as its machine needs: only the provider itself can know.
+        """
+        usual = self._context.settings.stall_s if self._paid else None
+        declared: float | None = getattr(self.provider, "stall_s", usual)
+        return declared
+
     async def _finish(self) -> None:
         self._circuit.succeeded()
         self._progress.flush()
-        for id, (reason, image) in self._broken.items():
-            if id in self._open:
-                # Charged only if the provider says that this very picture cost something.
-                charged = bool(image.cost or (self._done.cost and len(self._slots) == 1))
-                await self._endings.reject(id, reason, charged=charged, cost=cost_of(image))
-                self._open.pop(id, None)
+        await self._reject_broken()
         failpoint("before_finish")
         wanted = len(self._landed) + len(self._broken) < len(self._slots)
         await self._endings.finish(self._done, landed=bool(self._landed), more=wanted)
         self._open.clear()
+
+    async def _reject_broken(self) -> None:
+        """Fail the generations whose pictures the image door refused."""
+        for id, (reason, image) in self._broken.items():
+            if id in self._open:
+                last = self._done if len(self._slots) == 1 else Done()
+                charged, cost = bill_of(image, last, paid=self._paid)
+                await self._endings.reject(id, reason, charged=charged, cost=cost)
+                self._open.pop(id, None)
+            elif self._paid:
+                self._remark("warning", f"A paid picture came after its cancel, unusable: {reason}")
 
     # -- events -----------------------------------------------------------------------------------
 
@@ -444,8 +460,14 @@ class JobRun:
                 may_ask_again=step is not NextStep.GIVE_UP,
                 lost=error.maybe_sent or self._asking or self._resending,
             )
-        elif await self._endings.failed(list(self._open), error):
-            self._open.clear()
+        else:
+            if self._paid:
+                # What came was made: sent anew, it would be charged twice.
+                await self._reject_broken()
+            if not self._open:
+                await self._endings.finish(self._done, landed=bool(self._landed), more=True)
+            elif await self._endings.failed(list(self._open), error):
+                self._open.clear()
 
     def _undecided(self, error: ProviderError) -> bool:
         """Tell whether a paid submission may still give a picture although this was raised.
@@ -462,18 +484,19 @@ class JobRun:
         resumable = self._ref is not None and self._ref.resumable
         return self._polled and resumable and error.kind in RETRYABLE
 
-    async def _after_deadline(self) -> None:
+    async def _after_deadline(self, passed: DeadlinePassed) -> None:
+        quiet_s = passed.quiet_s if isinstance(passed, Stalled) else None
         await self._progress.close()
         if self._ref is not None:
             self._cancel_remote(self._ref)
         if not self._open:
             await self._endings.finish(self._done, landed=bool(self._landed), more=True)
         elif self._sent:
-            await self._endings.give_up(
-                f"it did not finish within {self.provider.deadline_s:.0f} s after it was sent"
-            )
+            late = f"it did not finish within {self.provider.deadline_s:.0f} s after it was sent"
+            silent = f"nothing was heard of it for {quiet_s or 0:g} s"
+            await self._endings.give_up(late if quiet_s is None else silent)
         else:
-            await self._endings.too_slow(list(self._open))
+            await self._endings.too_slow(list(self._open), quiet_s=quiet_s)
             self._open.clear()
 
     async def _after_bug(self, error: Exception) -> None:
@@ -497,34 +520,6 @@ class JobRun:
         else:
             await self._endings.broke(list(self._open), error)
             self._open.clear()
-
-    async def _store_failed(self, error: StoreError) -> None:
-        """Our own store refused a write: give the job back as soon as it takes one again."""
-        wait_s, longest_s = _STORE_WAITS_S
-        while not isinstance(error, EngineClosed):
-            self._context.note(
-                "error", f"A job's write failed: {error}", kind="store", job=self.job
-            )
-            try:
-                if isinstance(error, DiskFull):
-                    await self._endings.wait_for_disk()
-                    return
-            except StoreError as again:
-                error = again
-            stopped = False
-            try:
-                await self._waiting.wait_for(asyncio.sleep(wait_s), timed=False)
-            except Stopped:
-                stopped = True
-            try:
-                if not isinstance(error, DiskFull) or stopped:
-                    await written(self._store.hand_over(self.fence))
-                    return
-            except StoreError as again:
-                error = again
-            if stopped:
-                return  # whoever finds our lock free will take it over
-            wait_s = min(longest_s, 2 * wait_s)
 
     async def _clean_up(self) -> None:
         await self._progress.close()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from decimal import ROUND_HALF_UP, Decimal
 
-from workbench.domain.jobs import ImageReady, Slot
+from workbench.domain.jobs import Done, ImageReady, Slot
 from workbench.domain.money import MICRO, check_unit
 from workbench.domain.records import AssetRecord
 from workbench.errors import InvalidRequest, ProviderError
@@ -54,7 +54,30 @@ def outcome_of(slot: Slot, asset: AssetRecord, image: ImageReady) -> Outcome:
     )
 
 
-def cost_of(said: ImageReady | ProviderError) -> tuple[int | None, str | None]:
+def bill_of(
+    image: ImageReady, last: Done, *, paid: bool
+) -> tuple[bool, tuple[int | None, str | None]]:
+    """Return whether a picture that cannot be used is charged, and what the provider says.
+
+    Whoever makes pictures for money has made this one. Where it is not said what it cost, the
+    price that was reserved is booked; only a cost of 0 says that it was not charged.
+
+    Parameters
+    ----------
+    image:
+        the picture.
+    last:
+        what was said at the end of its call, as far as that is about this picture alone.
+    paid:
+        the provider bills.
+    """
+    cost = cost_of(image)
+    if cost[0] is None:
+        cost = cost_of(last)
+    return (paid if cost[0] is None else cost[0] > 0), cost
+
+
+def cost_of(said: ImageReady | Done | ProviderError) -> tuple[int | None, str | None]:
     """Return what the provider says it charged, in micro-units; nothing where that is no amount.
 
     A picture that is there is not to be lost over what a plugin says about its price.

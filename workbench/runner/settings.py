@@ -19,6 +19,10 @@ class RunnerSettings:
         submissions of a job that may fail for a passing reason before it fails.
     max_deaths:
         workers that a job may take down before it fails as poison.
+    stall_s:
+        how long a provider that bills may say nothing of a picture that it makes, in seconds. It
+        is far above what any is silent for; a provider's own `stall_s` counts instead. Waiting in
+        the provider's queue is no silence.
     backoff_base_s:
         bound of the first wait between two tries, in seconds.
     backoff_cap_s:
@@ -37,6 +41,7 @@ class RunnerSettings:
     sweep_s: float = 0.2
     max_tries: int = 5
     max_deaths: int = 3
+    stall_s: float = 900.0
     backoff_base_s: float = 1.0
     backoff_cap_s: float = 30.0
     progress_hz: float = 10.0

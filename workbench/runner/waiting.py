@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable
 from enum import Enum, auto
+from operator import itemgetter
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -28,6 +29,14 @@ class Stopped(Exception):
 
 class DeadlinePassed(Exception):
     """The job took longer than its provider allows."""
+
+
+class Stalled(DeadlinePassed):
+    """The provider said nothing for too long."""
+
+    def __init__(self, quiet_s: float) -> None:
+        super().__init__(f"silent for {quiet_s:g} s")
+        self.quiet_s = quiet_s
 
 
 class Waiting:
@@ -55,15 +64,26 @@ class Waiting:
             if self._inside and self._task is not None:
                 self._task.cancel()
 
-    async def wait_for(self, awaitable: Awaitable[T], *, timed: bool = True) -> T:
+    async def wait_for(
+        self, awaitable: Awaitable[T], *, timed: bool = True, quiet_s: float | None = None
+    ) -> T:
         """Return what `awaitable` gives; without `timed` the deadline does not count.
+
+        Parameters
+        ----------
+        awaitable:
+            what is waited for.
+        timed:
+            the deadline of the job counts.
+        quiet_s:
+            the longest that this one wait may take, in seconds; None: only the deadline counts.
 
         Raises
         ------
         Stopped
             somebody called `stop`.
         DeadlinePassed
-            it took too long.
+            it took too long; Stalled: this one wait did.
         """
         if self._reason is not None:
             if asyncio.iscoroutine(awaitable):
@@ -71,13 +91,17 @@ class Waiting:
             raise Stopped(self._reason)
         self._task = asyncio.current_task()
         self._inside = True
-        timeout = asyncio.timeout_at(self._deadline if timed else None)
+        ends = [(self._deadline, DeadlinePassed())] if timed else []
+        if quiet_s is not None:
+            ends.append((asyncio.get_running_loop().time() + quiet_s, Stalled(quiet_s)))
+        at, passed = min(ends, key=itemgetter(0), default=(None, DeadlinePassed()))
+        timeout = asyncio.timeout_at(at)
         try:
             async with timeout:
                 return await awaitable
         except TimeoutError as error:
             if timeout.expired():
-                raise DeadlinePassed from error
+                raise passed from error
             raise
         except asyncio.CancelledError:
             if self._reason is None:

@@ -17,7 +17,7 @@ from workbench.domain.parameters import Model
 from workbench.domain.records import BatchRecord, GenerationRecord, Price
 from workbench.domain.status import Operation
 from workbench.domain.submissions import NewBatch, NewImport, NewInput
-from workbench.errors import InvalidRequest, NotAllowed
+from workbench.errors import InsufficientBalance, InvalidRequest, LimitReached, NotAllowed
 from workbench.ports import Provider
 from workbench.workspace.batch import Batch
 from workbench.workspace.budget import budgets_of
@@ -45,7 +45,6 @@ _NOT_COSTING = (
     "source",
     "mask",
     "operation",
-    "topic",
     "priority",
     "client_key",
     "force",
@@ -66,12 +65,16 @@ class Estimate:
         "token" or a currency.
     by_provider:
         Whether the provider bills it to whoever owns the key.
+    refusal:
+        Why `generate` would refuse it now for what it costs: a cap, a surrounding budget, a
+        balance that does not cover it, a visitor's limit. "": nothing of that stops it.
     """
 
     images: int
     cost: Decimal
     unit: str
     by_provider: bool
+    refusal: str = ""
 
 
 class Generating(Handle):
@@ -205,6 +208,9 @@ class Generating(Handle):
     def estimate(self, prompt: str, **request: Any) -> Estimate:
         """Check a request as `generate` does, and say what it would cost; nothing is stored.
 
+        What cannot be paid now has a price all the same: then `Estimate.refusal` says why
+        `generate` would refuse it.
+
         Parameters
         ----------
         prompt, request:
@@ -212,17 +218,17 @@ class Generating(Handle):
 
         Raises
         ------
-        InvalidRequest
-            As `generate` does.
+        InvalidRequest, NotFound, NotAllowed
+            As `generate` does, for an argument that is wrong or a topic that is not yours.
 
         Examples
         --------
         >>> import tempfile, workbench as wb
         >>> with wb.open(tempfile.mkdtemp()) as ws:
         ...     ws.estimate("a red fox", n=4, width=256, height=256)
-        Estimate(images=4, cost=Decimal('0'), unit='token', by_provider=False)
+        Estimate(images=4, cost=Decimal('0'), unit='token', by_provider=False, refusal='')
         """
-        model = request.pop("model", None)
+        model, topic = request.pop("model", None), request.pop("topic", None)
         known = {name: request.pop(name) for name in ("params", *_REQUEST) if name in request}
         for name in _NOT_COSTING:
             request.pop(name, None)
@@ -238,7 +244,18 @@ class Generating(Handle):
         )
         price = found.price_of(checked.params, width=checked.width, height=checked.height)
         cost = from_micro(price.amount_micro * checked.n)
-        return Estimate(checked.n, cost, price.unit, price.by_provider)
+        refusal = self._refusal(self._topic_id(topic), price, checked.n)
+        return Estimate(checked.n, cost, price.unit, price.by_provider, refusal)
+
+    def _refusal(self, topic_id: str | None, price: Price, n: int) -> str:
+        """Return why `n` images at `price` would be refused now, "" if they would not."""
+        try:
+            for budget in budgets_of(self):
+                budget.check(price, n)
+            self._store.check_means(self._acting, topic_id, price, n, limits=self._limits)
+        except (InsufficientBalance, LimitReached) as error:
+            return str(error)
+        return ""
 
     def _submit(
         self,

@@ -35,25 +35,29 @@ _LARGEST = 10**18  # micro-units
 _WHOSE = {"everybody": "everybody", "user": "you", "topic": "this topic"}
 
 
-def check(tx: Transaction, user: str, topic_id: str | None, price: Price, n: int) -> None:
+def check(
+    source: Querying, user: str, topic_id: str | None, price: Price, n: int, *, now: int
+) -> None:
     """Raise BudgetExceeded if `n` images at `price` do not fit under the caps.
 
     Where the price is not known before, a cap that is used up stops them.
 
     Parameters
     ----------
-    tx:
-        the transaction that will reserve.
+    source:
+        the transaction that will reserve, or a look at what it would find.
     user, topic_id:
         who pays, and where they will be (None: in a topic that is made for them).
     price, n:
         what one costs, and how many there are.
+    now:
+        UTC milliseconds.
     """
     if price.is_free:
         return
     who = {"unit": price.unit, "user": user, "topic": topic_id or ""}
-    for row in tx.all(sql("caps.of"), who):
-        spent = spent_under(tx, row, tx.now)
+    for row in source.all(sql("caps.of"), who):
+        spent = spent_under(source, row, now)
         need = price.amount_micro * n
         most = row["amount_micro"]
         if spent + need > most or (price.by_provider and spent >= most):

@@ -18,6 +18,7 @@ from workbench.store.sqlite import (
     outcomes,
     place,
     retry,
+    submit,
     visitors,
 )
 
@@ -103,6 +104,22 @@ class JobOperations:
             lambda tx: retry.resolve_unknown(tx, identity, generation_id, outcome, limits),
             full=True,
         )
+
+    def check_means(
+        self,
+        identity: Identity,
+        topic_id: str | None,
+        price: Price,
+        n: int,
+        *,
+        limits: VisitorLimits | None = None,
+    ) -> None:
+        """See `submit.check_means` and `submit.own_topic`; nothing is stored."""
+        with self.database.reading() as reader:
+            if topic_id is not None:
+                submit.own_topic(reader, identity, topic_id)
+            now = self.database.now_ms()
+            submit.check_means(reader, identity.user, topic_id, price, n, limits=limits, now=now)
 
     def images_made(self, user: str, since_ms: int) -> int:
         """Return how many images of a visitor count from a time on (see `visitors.images_made`)."""

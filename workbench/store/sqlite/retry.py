@@ -55,8 +55,8 @@ def retry(
         raise NotAllowed(_why_not(row))
     again = tx.scalar(sql("jobs.active_retry"), (generation_id,))
     if again is None:
-        visitors.check(tx, limits, row["owner"], 1, price)
-        caps.check(tx, row["owner"], row["topic_id"], price, 1)
+        visitors.check(tx, limits, row["owner"], 1, price, now=tx.now)
+        caps.check(tx, row["owner"], row["topic_id"], price, 1, now=tx.now)
         again = _again(tx, row, price)
     return siblings.record(tx, again)
 
@@ -169,6 +169,6 @@ def resolve_unknown(
         amount_micro=row["reserved_micro"],
         version=row["rate_version"] or 0,
     )
-    visitors.check(tx, limits, row["owner"], 1, price)
-    caps.check(tx, row["owner"], row["topic_id"], price, 1)
+    visitors.check(tx, limits, row["owner"], 1, price, now=tx.now)
+    caps.check(tx, row["owner"], row["topic_id"], price, 1, now=tx.now)
     return siblings.record(tx, _again(tx, row, price))

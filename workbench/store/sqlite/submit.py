@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from workbench.domain.ids import new_id
 from workbench.domain.money import check_unit
 from workbench.domain.parameters import MAX_PROMPT_CHARACTERS
-from workbench.domain.records import AssetRecord, BatchRecord, Identity
+from workbench.domain.records import AssetRecord, BatchRecord, Identity, Price
 from workbench.domain.status import Operation, Status
 from workbench.domain.submissions import NewBatch, NewImport
 from workbench.errors import InvalidRequest, NotAllowed, NotFound
@@ -28,6 +28,8 @@ from workbench.store.sqlite import (
 )
 
 if TYPE_CHECKING:
+    from workbench.domain.limits import VisitorLimits
+    from workbench.store.sqlite.rows import Querying
     from workbench.store.sqlite.writer import Transaction
 
 MAX_IMAGES = 10_000  # of one batch
@@ -118,14 +120,9 @@ def submit_batch(tx: Transaction, new: NewBatch) -> BatchRecord:
     known = _known(tx, new.identity, new.client_key)
     if known is not None:
         return known
-    visitors.check(tx, new.limits, new.identity.user, new.n, new.price)
     _check_still_there(tx, new.needed_assets)
-    caps.check(tx, new.identity.user, new.topic_id, new.price, new.n)
-    if not new.price.by_provider:
-        need = new.price.amount_micro * new.n
-        have = ledger.balance(tx, new.identity.user, new.price.unit) if need else 0
-        if have < need:
-            raise ledger.insufficient(have, need, new.price.unit)
+    user = new.identity.user
+    check_means(tx, user, new.topic_id, new.price, new.n, limits=new.limits, now=tx.now)
     title = new.topic_title or new.prompt
     topic = _topic(tx, new.identity, new.topic_id, title, project_id=new.project_id)
     batch = _insert_batch(
@@ -158,6 +155,44 @@ def submit_batch(tx: Transaction, new: NewBatch) -> BatchRecord:
     return rows.batch_record(batch)
 
 
+def check_means(
+    source: Querying,
+    user: str,
+    topic_id: str | None,
+    price: Price,
+    n: int,
+    *,
+    limits: VisitorLimits | None,
+    now: int,
+) -> None:
+    """Check that `n` images at `price` keep to the limits and caps, and that a balance covers them.
+
+    Parameters
+    ----------
+    source:
+        the transaction that will make them, or a look at what it would find.
+    user, topic_id:
+        who pays, and where they will be (None: in a topic that is made for them).
+    price, n:
+        what one costs, and how many there are.
+    limits:
+        of visitors; None: there are none.
+    now:
+        UTC milliseconds.
+
+    Raises
+    ------
+        LimitReached, BudgetExceeded, InsufficientBalance: what stops them.
+    """
+    visitors.check(source, limits, user, n, price, now=now)
+    caps.check(source, user, topic_id, price, n, now=now)
+    if not price.by_provider:
+        need = price.amount_micro * n
+        have = ledger.balance(source, user, price.unit) if need else 0
+        if have < need:
+            raise ledger.insufficient(have, need, price.unit)
+
+
 def _check_still_there(tx: Transaction, asset_ids: Sequence[str]) -> None:
     """Refuse images that a purge took since they were looked up: their files are gone, too."""
     for id in set(asset_ids) - lookups.known_assets(tx, asset_ids):
@@ -188,16 +223,27 @@ def _topic(
             tx, identity, title, project_id=project_id, title_source="prompt"
         )
         return access.visible_row(tx, identity, "topic", created.id)
-    row = access.own_row(tx, identity, "topic", topic_id)
+    row = own_topic(tx, identity, topic_id)
+    fields: dict[str, Any] = {"updated_at": tx.now}
+    if row["title_source"] == "none" and title:
+        fields |= {"title": title, "title_source": "prompt"}
+    rows.update_row(tx, "topic", topic_id, fields)
+    return row
+
+
+def own_topic(source: Querying, identity: Identity, topic_id: str) -> sqlite3.Row:
+    """Return the row of a topic that new pictures of `identity` may go into.
+
+    Raises
+    ------
+        NotFound, NotAllowed: it is not there, somebody else's or in the trash.
+    """
+    row = access.own_row(source, identity, "topic", topic_id)
     if row["owner"] != identity.user:
         # Also the operator: everything in a topic has one owner, who sees all of it.
         raise NotAllowed(
             f"This topic belongs to {row['owner']!r}. Create one of your own for new pictures."
         )
-    fields: dict[str, Any] = {"updated_at": tx.now}
-    if row["title_source"] == "none" and title:
-        fields |= {"title": title, "title_source": "prompt"}
-    rows.update_row(tx, "topic", topic_id, fields)
     return row
 
 

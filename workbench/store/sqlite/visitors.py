@@ -17,20 +17,25 @@ from workbench.store.sqlite.queries import sql
 
 if TYPE_CHECKING:
     from workbench.store.sqlite.rows import Querying
-    from workbench.store.sqlite.writer import Transaction
 
 _FREE = Price()
 
 
 def check(
-    tx: Transaction, limits: VisitorLimits | None, user: str, n: int, price: Price = _FREE
+    source: Querying,
+    limits: VisitorLimits | None,
+    user: str,
+    n: int,
+    price: Price = _FREE,
+    *,
+    now: int,
 ) -> None:
     """Raise LimitReached if a visitor may not have `n` images more now.
 
     Parameters
     ----------
-    tx:
-        the transaction that will make them.
+    source:
+        the transaction that will make them, or a look at what it would find.
     limits:
         None: there are none.
     user:
@@ -39,20 +44,22 @@ def check(
         how many.
     price:
         what one of them costs. What a provider bills is the operator's money.
+    now:
+        UTC milliseconds.
     """
     if limits is None or not is_visitor(user):
         return
     if 0 in (limits.images_per_day, limits.unfinished, limits.queue):
         raise LimitReached("Visitors cannot make images here.")
     if price.by_provider and limits.usd_per_day is not None:
-        _check_money(tx, limits.usd_per_day, user, price, n)
+        _check_money(source, limits.usd_per_day, user, price, n, since=day_start(now))
     if limits.images_per_day is not None:
-        _check_day(images_made(tx, user, day_start(tx.now)), n, limits.images_per_day)
+        _check_day(images_made(source, user, day_start(now)), n, limits.images_per_day)
     if limits.unfinished is not None:
-        have = int(tx.scalar(sql("visitors.unfinished"), {"user": user}))
+        have = int(source.scalar(sql("visitors.unfinished"), {"user": user}))
         _check_unfinished(have, n, limits.unfinished)
     if limits.queue is not None:
-        _check_queue(int(tx.scalar(sql("visitors.queue"))), n, limits.queue)
+        _check_queue(int(source.scalar(sql("visitors.queue"))), n, limits.queue)
 
 
 def images_made(source: Querying, user: str, since: int) -> int:
@@ -63,13 +70,15 @@ def images_made(source: Querying, user: str, since: int) -> int:
     return int(source.scalar(sql("visitors.made"), {"user": user, "since": since}))
 
 
-def _check_money(tx: Transaction, most: Decimal, user: str, price: Price, n: int) -> None:
+def _check_money(
+    source: Querying, most: Decimal, user: str, price: Price, n: int, *, since: int
+) -> None:
     if most == 0:
         raise LimitReached(
             "This model costs real money and is not for visitors here. Choose another one."
         )
-    values = {"unit": price.unit, "user": user, "topic": None, "since": day_start(tx.now)}
-    spent = int(tx.scalar(sql("caps.day"), values))
+    values = {"unit": price.unit, "user": user, "topic": None, "since": since}
+    spent = int(source.scalar(sql("caps.day"), values))
     if spent + price.amount_micro * n > to_micro(most) or spent >= to_micro(most):
         raise LimitReached(
             f"Your pictures of today have cost {amount_text(spent, price.unit)}, and "

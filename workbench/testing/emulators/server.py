@@ -153,6 +153,8 @@ class Emulator:
         what was charged, in order.
     faults:
         what goes wrong with the next requests, one each; None or nothing left: all is well.
+    shuffle:
+        changes the events of answers that are streams: their order, how often each comes.
 
     Examples
     --------
@@ -166,6 +168,7 @@ class Emulator:
         self.charges: list[Charge] = []
         self.faults: list[Fault | None] = []
         self.fault_of: Callable[[Seen], Fault | None] | None = None
+        self.shuffle: Callable[[list[bytes]], list[bytes]] | None = None
         self._lock = threading.Lock()
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.emulator = self
@@ -222,6 +225,11 @@ class Emulator:
             place = next(at for at, one in enumerate(self.requests) if one is seen)
             self.charges.append(Charge(place, images))
 
+    def give_back(self, seen: Seen) -> None:
+        """Take back what a request was charged."""
+        with self._lock:
+            self.charges = [one for one in self.charges if self.requests[one.request] is not seen]
+
     # -- one request ------------------------------------------------------------------------------
 
     def take(self, seen: Seen) -> Fault:
@@ -241,10 +249,13 @@ class Emulator:
             kind = fault.content_type or reply.content_type
             return Reply(fault.status, kind, pieces, headers)
         reply = self.answer(seen, fault)
+        pieces = reply.pieces
+        if reply.streamed and self.shuffle is not None:
+            pieces = self.shuffle(list(pieces))
         return Reply(
             reply.status,
             fault.content_type or reply.content_type,
-            reply.pieces,
+            pieces,
             {**reply.headers, **fault.headers},
             streamed=reply.streamed,
         )
@@ -285,7 +296,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         length = int(self.headers.get("Content-Length") or 0)
-        self._serve(self.rfile.read(length))
+        body = self.rfile.read(length)
+        if len(body) < length:  # whoever sent it is gone: there is no request
+            self.close_connection = True
+            return
+        self._serve(body)
 
     do_PUT = do_POST  # noqa: N815 - the names are http.server's
 
@@ -314,7 +329,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def _send(self, reply: Reply, fault: Fault) -> None:
-        self.send_response(reply.status)
+        if "Date" in reply.headers:
+            self.send_response_only(reply.status)  # two dates would be none
+        else:
+            self.send_response(reply.status)
         self.send_header("Content-Type", reply.content_type)
         for name, value in reply.headers.items():
             self.send_header(name, value)
