@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import re
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import pytest
+from nbconvert import HTMLExporter
+from PIL import Image
 from playwright.sync_api import Locator, expect
 
 from tests.browser.lab_world import eventually
@@ -23,6 +27,28 @@ if TYPE_CHECKING:
 
 CANARY = "sk-canary-4f1d2c3b5a69788796"
 WRONG = "sk-wrong-0011223344556677"
+
+
+# What people make of a workspace, and a traceback with all that IPython has.
+LEAVES = """
+import sys
+from pathlib import Path
+out = Path("out")
+out.mkdir()
+boat = ws.generations().items[0]
+boat.save(out / "one.png")
+boat.batch.to_zip(out / "batch.zip")
+ws.to_zip(out / "all.zip")
+ws.backup(out / "backup")
+shell = get_ipython()
+shell.run_line_magic("xmode", "Verbose")
+ws.set_provider("openai", base_url="http://127.0.0.1:9/v1")
+try:
+    ws.test_provider("openai")
+except Exception:
+    print("\\n".join(shell.InteractiveTB.structured_traceback(*sys.exc_info())))
+ws.set_provider("openai")
+"""
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +155,7 @@ def test_from_a_missing_key_to_a_picture_with_its_cost(
 
 
 @pytest.mark.req("PRV-7")
+@pytest.mark.timeout(120)
 def test_a_provider_that_cannot_be_reached_is_told_and_another_address_is_kept(
     make_lab: MakeLab, world: JupyterServer, openai: OpenAIEmulator
 ) -> None:
@@ -150,11 +177,17 @@ def test_a_provider_that_cannot_be_reached_is_told_and_another_address_is_kept(
     said(row, "Saved.", well=True)
     row.get_by_test_id("provider-test").click()
     said(row, "cannot be reached", well=False)
+    expect(row.locator(".wbx-provider-state")).to_have_text("not reachable")
+    expect(row.get_by_test_id("provider-message")).to_have_count(0)  # it is said once
+    lab.page.keyboard.press("Escape")
+    settings(lab, root)
+    expect(row.get_by_test_id("provider-message")).to_contain_text("cannot be reached")
     address.fill(openai.base_url)
     row.get_by_test_id("provider-save").click()
     said(row, "Saved.", well=True)
     row.get_by_test_id("provider-test").click()
     said(row, "answered", well=True)
+    expect(row.locator(".wbx-provider-state")).to_contain_text("ready")
     lab.page.keyboard.press("Escape")
     expect(lab.page.get_by_test_id("providers-dialog")).to_have_count(0)
     told = "[(p.concurrency, p.base_url) for p in ws.providers() if p.name == 'openai']"
@@ -164,10 +197,15 @@ def test_a_provider_that_cannot_be_reached_is_told_and_another_address_is_kept(
 
 
 @pytest.mark.req("PRV-7")
+@pytest.mark.timeout(120)
 def test_a_key_goes_one_way(
     make_lab: MakeLab, world: JupyterServer, openai: OpenAIEmulator
 ) -> None:
-    """It is in the file of keys, and nowhere else: not on a disk, not in what the page hears."""
+    """It is in the file of keys, and nowhere else: not in what the page hears, and not on a disk.
+
+    On the disk lies what people make of a workspace, too: saved pictures, archives, backups,
+    notebooks with tracebacks, and what is exported of those.
+    """
     lab = make_lab(server=world)
     heard: list[str | bytes] = []
 
@@ -204,7 +242,12 @@ def test_a_key_goes_one_way(
             "\nprint(ws.sql('SELECT * FROM log').to_string())"
         )
     )
-    notebook.save()
+    told = notebook.text(notebook.insert_and_run(LEAVES))
+    assert "cannot be reached" in told
+    assert "in Providers.test_provider(self, name)" in told, "a traceback of all frames"
+    saved = notebook.saved()
+    html = HTMLExporter().from_notebook_node(saved)[0]
+    assert "cannot be reached" in html
     folder = Path(notebook.text(notebook.insert_and_run("print(ws.path)")).strip())
     assert folder.is_relative_to(world.folder.parent), folder
     assert "openai" in state
@@ -212,17 +255,40 @@ def test_a_key_goes_one_way(
     assert len(heard) > 20
 
     places = {"DOM": content, "fields": str(typed), "storage": kept, "state": state}
+    places |= {"traceback": told, "HTML": html}
     assert not [name for name, text in places.items() if CANARY in text]
     assert not [frame for frame in heard if contains(frame)], "an answer has the key"
     assert CANARY not in world.said()
     files = everything(world.folder.parent)
-    found = [path for path in files if contains(path.read_bytes())]
+    looked_into = [path for path in files if any(b"a boat" in one for one in unpacked(path))]
+    names = {path.name for path in looked_into}
+    names |= {path.parent.name for path in looked_into}
+    assert names >= {"one.png", "all.zip", "batch.zip", "backup"}
+    found = [path for path in files if any(map(contains, unpacked(path)))]
     assert found == [world.home / "own" / "keys.json"]
     assert found[0].stat().st_mode & 0o077 == 0
 
 
 def contains(frame: str | bytes) -> bool:
     return CANARY.encode() in (frame.encode() if isinstance(frame, str) else frame)
+
+
+def unpacked(path: Path) -> Iterator[bytes]:
+    """What is in a file: its bytes, and what an archive or a picture has packed into them."""
+    data = path.read_bytes()
+    yield data
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            for name in archive.namelist():
+                yield archive.read(name)
+                yield from said_in(archive.read(name))
+    yield from said_in(data)
+
+
+def said_in(data: bytes) -> Iterator[bytes]:
+    if data.startswith(b"\x89PNG"):
+        with Image.open(io.BytesIO(data)) as picture:
+            yield repr(picture.info).encode()
 
 
 def everything(folder: Path) -> list[Path]:

@@ -70,7 +70,8 @@ def test_a_key_in_the_file_is_for_its_owner_only(place: Path) -> None:
     assert keys.forget("zoo")
     assert not keys.forget("zoo")
     assert CANARY not in file.read_text()
-    assert [one.name for one in place.iterdir()] == [keys.FILE]
+    assert sorted(one.name for one in place.iterdir()) == [keys.FILE, f"{keys.FILE}.lock"]
+    assert stat.S_IMODE((place / f"{keys.FILE}.lock").stat().st_mode) == 0o600
 
 
 @pytest.mark.skipif(os.name != "posix", reason="rights of files are POSIX's")
@@ -132,10 +133,24 @@ def test_a_keyring_is_used_where_there_is_one_and_the_file_only_says_so(
 
 
 def test_a_keyring_that_takes_nothing_leaves_the_file(
-    place: Path, monkeypatch: pytest.MonkeyPatch
+    place: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     ring = Ring()
     ring.locked = True
     monkeypatch.setattr(keys, "_keyring", lambda: ring)
     assert keys.keep("zoo", CANARY) == "file"
     assert keys.find("zoo") == Secret(CANARY)
+    assert "The keyring does not take the key of zoo (RuntimeError)" in caplog.text
+    assert CANARY not in caplog.text
+
+
+def test_a_keyring_that_deletes_nothing_is_named_so_that_one_can_look(
+    place: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    ring = Ring()
+    monkeypatch.setattr(keys, "_keyring", lambda: ring)
+    assert keys.keep("zoo", CANARY) == "keyring"
+    ring.kept.clear()  # deleted by hand: KeyError
+    assert keys.forget("zoo")
+    assert keys.find("zoo") is None
+    assert "The keyring does not delete the key of zoo (KeyError)" in caplog.text

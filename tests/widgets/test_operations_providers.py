@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
 import pytest
+from IPython.core.ultratb import VerboseTB
+from PIL import Image
 
 import workbench as wb
 from tests.widgets.page_world import Page as WirePage
@@ -148,6 +152,24 @@ def test_from_a_missing_key_to_its_models_and_back(page: Page, server: ZooServer
     assert zoo_of(page.ask("provider.forget", name="zoo"))["key_place"] is None
 
 
+def test_a_server_that_does_not_answer_is_shown_so_until_it_does(
+    page: Page, server: ZooServer
+) -> None:
+    page.ask("provider.key", name="zoo", key=CANARY)
+    page.ask("provider.set", name="zoo", base_url=server.url)
+    server.faults = [Fault(reset_before=True)]
+    with pytest.raises(ProviderError, match="broke off"):
+        page.ask("provider.test", name="zoo")
+    zoo = zoo_of(page.ask("providers"))
+    assert (zoo["ready"], zoo["code"], zoo["testable"]) == (False, "unreachable", True)
+    assert "broke off" in zoo["message"]
+    assert models_of(page.ask("providers")) == ["builtin:sketch"]
+    page.ask("provider.test", name="zoo")
+    zoo = zoo_of(page.ask("providers"))
+    assert (zoo["ready"], zoo["code"], zoo["message"]) == (True, "ready", "")
+    assert models_of(page.ask("providers")) == ["builtin:sketch", "zoo:fox-1"]
+
+
 def test_a_key_is_in_no_answer_no_repr_and_no_log(
     ws: Workspace, server: ZooServer, installed: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -185,6 +207,52 @@ def test_a_key_is_in_no_answer_no_repr_and_no_log(
         if file.is_file() and CANARY.encode() in file.read_bytes()
     ]
     assert holding == [installed / keys.FILE]
+
+
+def test_a_key_is_in_nothing_that_leaves_a_workspace(
+    page: Page, ws: Workspace, server: ZooServer, installed: Path, tmp_path: Path
+) -> None:
+    """Saved pictures, archives, backups, notebooks and what is exported of them, tracebacks."""
+    page.ask("provider.key", name="zoo", key=CANARY)
+    page.ask("provider.set", name="zoo", base_url=server.url)
+    page.ask("provider.test", name="zoo")
+    batch = ws.generate("a boat", model="builtin:sketch", width=64, height=64, steps=1).wait(30)
+    refused = ws.generate("a barge", model="zoo:fox-1").wait(30)
+    assert (batch.status, refused.status) == ("completed", "failed")
+    out = tmp_path / "out"
+    out.mkdir()
+    batch.generations[0].save(out / "one.png")
+    batch.to_zip(out / "batch.zip")
+    ws.to_zip(out / "all.zip")
+    ws.backup(out / "backup")
+    shown = [repr(ws), *(str(one._repr_mimebundle_()) for one in (batch, refused))]
+    shown += [batch.to_python(), json.dumps(batch.settings()), json.dumps(ws.doctor().to_dict())]
+    shown += [ws.frame().to_csv(), ws.ledger().to_csv()]
+    server.close()
+    with pytest.raises(ProviderError) as caught:
+        ws.test_provider("zoo")
+    shown.append(VerboseTB(theme_name="nocolor").text(caught.type, caught.value, caught.tb))
+    assert "cannot be reached" in shown[-1]
+    read = {path: b"".join(unpacked(path)) for path in out.rglob("*") if path.is_file()}
+    holding = {path.name for path, data in read.items() if b"a boat" in data}
+    assert holding >= {"one.png", "batch.zip", "all.zip", "workbench.sqlite3"}, "it is looked into"
+    assert not [path for path, data in read.items() if CANARY.encode() in data]
+    assert not [text for text in shown if CANARY in text]
+
+
+def unpacked(path: Path) -> Iterator[bytes]:
+    """What is in a file: its bytes, and what an archive or a picture has packed into them."""
+    data = path.read_bytes()
+    yield data
+    packed = [data]
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            packed += [archive.read(name) for name in archive.namelist()]
+    for one in packed:
+        yield one
+        if one.startswith(b"\x89PNG"):
+            with Image.open(io.BytesIO(one)) as picture:
+                yield repr(picture.info).encode()
 
 
 # -- for whom -------------------------------------------------------------------------------------

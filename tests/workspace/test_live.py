@@ -130,6 +130,43 @@ def test_a_callback_that_fails_is_logged_and_stays(ws):
     assert len(calls) == 2
 
 
+@pytest.mark.req("TOK-3", "TOK-1")
+def test_a_callback_of_the_balance_that_fails_or_hangs_never_fails_the_debit(ws):
+    """What the chip hears comes after the ledger has it, and is not waited for."""
+    ws.set_price("sketch", 1)
+    ws.grant(10, "start")
+    heard: list[dict[str, object]] = []
+    in_it, let_go = threading.Event(), threading.Event()
+
+    def broken(payload: dict[str, object]) -> None:
+        heard.append(payload)
+        in_it.set()
+        if not let_go.wait(20):
+            raise AssertionError("nobody let it go: the debits waited for it")
+        raise ValueError("my own bug")
+
+    stop = ws.on("token_balance_updated", broken)
+    done = ws.generate("a fox", n=3, **SMALL).wait(60)  # while the first callback hangs
+    assert in_it.wait(20)
+    assert not let_go.is_set()
+    assert (done.status, ws.balance) == ("completed", 7)
+    assert len(heard) == 1
+    let_go.set()
+    ws.generate("an owl", n=1, **SMALL).wait(60)
+    assert ws.balance == 6
+    ledger = ws.ledger()
+    ws.close()
+    stop()
+    debits = {id for id, row in ledger.iterrows() if row["amount"] < 0}
+    assert debits
+    assert debits <= {payload["transaction_id"] for payload in heard}, "it stayed, and heard all"
+    with wb.open(ws.path, user="ada", run_jobs=False) as again:
+        failures = again.debug.entries(kind="callback")
+        assert len(failures) == len(heard)
+        assert "my own bug" in failures[0].text
+        assert again.doctor().problems == []
+
+
 @pytest.mark.req("LIVE-2")
 def test_coroutine_callbacks_run_on_the_engine_loop(ws):
     where: list[str] = []

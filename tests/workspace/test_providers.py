@@ -20,6 +20,7 @@ from workbench.jupyter import cli
 from workbench.providers import catalogue, keys
 from workbench.providers.hosted import Hosted
 from workbench.testing.emulators.server import JSON, Emulator, Fault, Reply, Seen
+from workbench.testing.providers import FakeProvider
 from workbench.workspace import plugins
 from workbench.workspace.workspace import Workspace
 
@@ -116,6 +117,30 @@ def test_a_provider_says_what_is_missing_and_where_its_key_is(ws: Workspace) -> 
     assert (sketch.takes_key, sketch.base_url, sketch.testable) == (False, None, False)
 
 
+class Shy(FakeProvider):
+    """Says everything of itself but where it is."""
+
+    @property
+    def base_url(self) -> str:
+        raise OSError("no such file")
+
+
+def test_what_a_plugin_cannot_say_of_itself_is_told_beside_its_state(ws: Workspace) -> None:
+    ws.add_provider(Shy("shy"))
+    shy = info(ws, "shy")
+    assert (shy.state.ready, shy.base_url) == (True, None)
+    assert shy.state.message == "It cannot say where it is, or where its key is: no such file"
+
+
+def test_a_file_of_keys_that_is_not_in_order_is_told_once(ws: Workspace, installed: Path) -> None:
+    installed.mkdir(exist_ok=True)
+    (installed / keys.FILE).write_text("{")
+    (installed / keys.FILE).chmod(0o600)
+    state = info(ws).state
+    assert (state.ready, state.code) == (False, "error")
+    assert state.message.count("is not in order") == 1
+
+
 def test_address_and_jobs_at_once_are_kept_for_the_next_time(
     ws: Workspace, installed: Path, server: ZooServer
 ) -> None:
@@ -158,6 +183,114 @@ def test_a_test_that_fails_says_what_to_look_at_without_the_key(
     server.close()
     with pytest.raises(ProviderError, match="cannot be reached"):
         ws.test_provider("zoo")
+
+
+@pytest.mark.req("PRV-7")
+def test_a_server_that_did_not_answer_is_unreachable_until_it_does(
+    ws: Workspace, server: ZooServer
+) -> None:
+    ws.set_key("zoo", CANARY)
+    ws.set_provider("zoo", base_url=server.url)
+    assert info(ws).state.ready, "nobody has asked it"
+    server.faults = [Fault(reset_before=True)]
+    with pytest.raises(ProviderError, match="broke off"):
+        ws.test_provider("zoo")
+    state = info(ws).state
+    assert (state.ready, state.code) == (False, "unreachable")
+    assert "broke off" in state.message
+    # It is what people see. A job finds out for itself: it may be there again by now.
+    assert ws.estimate("a fox", model="zoo:fox-1")
+    assert ws.test_provider("zoo") == "Zoo answered; 3 models."
+    assert info(ws).state.ready
+    with wb.open(ws.path) as same:
+        assert info(same).state.ready
+
+
+def dead(ws: Workspace, server: ZooServer) -> None:
+    """A provider whose server was there, and is not any more."""
+    ws.set_key("zoo", CANARY)
+    ws.set_provider("zoo", base_url=server.url)
+    server.faults = [Fault(reset_before=True)]
+    with pytest.raises(ProviderError):
+        ws.test_provider("zoo")
+    assert info(ws).state.code == "unreachable"
+
+
+def test_another_address_is_not_held_to_have_been_silent(ws: Workspace, server: ZooServer) -> None:
+    dead(ws, server)
+    ws.set_provider("zoo", base_url=server.url, concurrency=3)
+    assert info(ws).state.code == "unreachable", "it is still there"
+    ws.set_provider("zoo", base_url=f"{server.url}/v2")
+    assert info(ws).state.ready
+    ws.set_provider("zoo", base_url=server.url)
+    assert info(ws).state.ready, "it was not asked since"
+
+
+def test_a_job_that_is_answered_says_that_a_server_is_there(
+    ws: Workspace, server: ZooServer
+) -> None:
+    dead(ws, server)
+    provider = ws._engine.registry.provider("zoo")
+    ws._engine.loop.submit(provider.test()).result(10)  # any request of its own
+    assert info(ws).state.ready
+
+
+def test_a_refusal_is_an_answer_and_what_is_missing_comes_first(
+    ws: Workspace, server: ZooServer
+) -> None:
+    ws.set_key("zoo", "another-key-123456")
+    ws.set_provider("zoo", base_url=server.url)
+    server.faults = [Fault(status=503)]
+    for _ in range(2):
+        with pytest.raises(ProviderError):
+            ws.test_provider("zoo")  # it is busy; it does not take the key
+        assert info(ws).state.ready
+    dead(ws, server)
+    ws.forget_key("zoo")
+    assert info(ws).state.code == "key_missing"
+
+
+def test_pages_are_told_that_a_server_does_not_answer(ws: Workspace, server: ZooServer) -> None:
+    ws.set_key("zoo", CANARY)
+    ws.set_provider("zoo", base_url=server.url)
+    cursor = ws.changes().cursor
+
+    def told() -> list[str]:
+        nonlocal cursor
+        page = ws.changes(cursor)
+        cursor = page.cursor
+        return [change.id for change in page.items if change.entity == "provider"]
+
+    ws.test_provider("zoo")
+    assert told() == [], "as before"
+    server.faults = [Fault(reset_before=True)]
+    with pytest.raises(ProviderError):
+        ws.test_provider("zoo")
+    assert told() == ["zoo"]
+    ws.test_provider("zoo")
+    assert told() == ["zoo"]
+
+
+def test_a_plugin_without_a_line_of_ours_is_unreachable_until_its_test_goes_well(
+    ws: Workspace,
+) -> None:
+    class Distant(FakeProvider):
+        there = False
+
+        async def test(self) -> str:
+            if not self.there:
+                raise ProviderError(ErrorKind.TRANSIENT, "Nobody answers. Start the server.")
+            return "It answered."
+
+    distant = Distant("distant")
+    ws.add_provider(distant)
+    with pytest.raises(ProviderError):
+        ws.test_provider("distant")
+    state = info(ws, "distant").state
+    assert (state.code, state.message) == ("unreachable", "Nobody answers. Start the server.")
+    distant.there = True
+    assert ws.test_provider("distant") == "It answered."
+    assert info(ws, "distant").state.ready
 
 
 @pytest.mark.parametrize(

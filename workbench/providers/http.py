@@ -14,8 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -26,7 +25,7 @@ from workbench.domain.status import ErrorKind
 from workbench.errors import ProviderError
 from workbench.providers import failures
 from workbench.providers.addresses import origin_of
-from workbench.providers.redaction import Secret, plain
+from workbench.providers.redaction import Secret, bare, plain
 from workbench.providers.sse import EventReader, EventTooLarge, ServerEvent
 
 if TYPE_CHECKING:
@@ -36,10 +35,18 @@ MAX_ERROR_BYTES = 64_000
 # Idle connections are closed early: many servers close theirs after 5 s, and a request that meets
 # that moment is one whose outcome nobody knows.
 _IDLE_S = 2.0
+# The client looks at every idle connection whenever a request begins or ends: with 200 of them
+# that was a third of the loop's time. So many jobs a runner has at once, if not told otherwise.
+_MOST_IDLE = 32
 _CLOSE_S = 2.0
+_MOST_CAUSES = 8
 _SENDING = "send_request_headers.started"
 
+_log = logging.getLogger(__name__)
+
 File = tuple[str, bytes, str]  # name, content, MIME type
+# With keys as secrets: they become text where the client takes them, in a frame that nobody sees.
+Headers = Mapping[str, str | Secret]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +101,11 @@ def make_client(patience: Patience) -> httpx.AsyncClient:
             pool=patience.connect_s,
         ),
         # How many run at once is the runner's business.
-        limits=httpx.Limits(max_connections=None, keepalive_expiry=_IDLE_S),
+        limits=httpx.Limits(
+            max_connections=None,
+            max_keepalive_connections=_MOST_IDLE,
+            keepalive_expiry=_IDLE_S,
+        ),
     )
 
 
@@ -113,6 +124,11 @@ class Line:
         What a person would have to look at where the key or the address is wrong.
     client:
         Makes the client (in a thread).
+
+    Attributes
+    ----------
+    answers:
+        How many requests were answered, with whatever status.
     """
 
     def __init__(
@@ -129,6 +145,7 @@ class Line:
         self.patience = patience
         self._key_hint = key_hint
         self.address_hint = address_hint
+        self.answers = 0
         self._secrets = secrets
         self._make = client
         self._client: httpx.AsyncClient | None = None
@@ -144,7 +161,7 @@ class Line:
         method: str,
         url: str,
         *,
-        headers: Mapping[str, str] | None = None,
+        headers: Headers | None = None,
         json: JsonValue = None,
         form: Form | None = None,
         creates: bool = False,
@@ -154,7 +171,7 @@ class Line:
         Parameters
         ----------
         method, url, headers, json, form:
-            The request. Keys belong in `headers`.
+            The request. Keys belong in `headers`, each as a `Secret`.
         creates:
             The request may cost money: failures after it was sent say that its outcome is open.
 
@@ -182,16 +199,21 @@ class Line:
                     headers={
                         "Accept-Encoding": "identity",
                         "User-Agent": f"image-workbench/{__version__}",
-                        **(headers or {}),
+                        **revealed(headers or {}),
                     },
                     extensions={"trace": call.trace},
                     **body,
                 )
                 call.handed_over = True
                 response = await client.send(request, stream=True)
-        except Exception as error:  # noqa: BLE001 - whatever the client raises, all is translated
-            raise call.failed(error) from None
-        return Answer(self, call, response)
+                self.answers += 1
+                return Answer(self, call, response)
+        except BaseException as error:  # noqa: BLE001 - the client's border, see `_Call.failed`
+            failed = call.failed(error)
+        try:
+            raise failed
+        finally:
+            del failed  # or the error and this frame would keep one another
 
     async def fetch(self, url: str, *, max_bytes: int, home: str) -> bytes:
         """Fetch a finished picture from where a provider put it. No key goes with it.
@@ -227,8 +249,7 @@ class Line:
         """Close what is open; another request opens it again."""
         client, self._client = self._client, None
         if client is not None:
-            with suppress(Exception):
-                await client.aclose()
+            await _closed(client.aclose(), self.title)
 
     async def _ready(self) -> httpx.AsyncClient:
         async with self._making:
@@ -258,12 +279,18 @@ class _Call:
         """False only where it is known that nothing was sent."""
         return self.creates and self.handed_over and (self._sending or not self._traced)
 
-    def failed(self, error: Exception) -> ProviderError:
-        """Translate whatever the client raised."""
-        if isinstance(error, ProviderError):
-            return error
+    def failed(self, error: BaseException) -> BaseException:
+        """Translate whatever the client raised: httpx, its transports, TLS, the system.
+
+        Their texts may repeat headers, and so the key; their frames have them among their local
+        variables, and so has what else comes through them (a cancel, an interrupt). What is not
+        known is told by its class; no error is chained to ours, whose traceback goes into the log.
+        """
+        if isinstance(error, ProviderError) or not isinstance(error, Exception):
+            return bare(error)
         if isinstance(error, EventTooLarge):
             return self.too_large()
+        _log.debug("a request to %s failed: %s", self.line.title, _classes_of(error))
         import httpx
 
         line = self.line
@@ -343,12 +370,7 @@ class Answer:
         stream = self._response.aiter_raw()
         try:
             while True:
-                # Each wait by itself: a generator must not hold a time limit while it is left.
-                try:
-                    async with asyncio.timeout_at(self._call.deadline):
-                        piece = await anext(stream, None)
-                except Exception as error:  # noqa: BLE001 - as in `open`
-                    raise self._call.failed(error) from None
+                piece = await self._next(stream)
                 if piece is None:
                     return
                 count += len(piece)
@@ -357,6 +379,18 @@ class Answer:
                 yield piece
         finally:
             await stream.aclose()  # type: ignore[attr-defined] # an async generator
+
+    async def _next(self, stream: AsyncIterator[bytes]) -> bytes | None:
+        """Return what comes next. A generator must not hold a time limit while it is left."""
+        try:
+            async with asyncio.timeout_at(self._call.deadline):
+                return await anext(stream, None)
+        except BaseException as error:  # noqa: BLE001 - the client's border, as in `open`
+            failed = self._call.failed(error)
+        try:
+            raise failed
+        finally:
+            del failed  # as in `open`
 
     async def body(self, *, max_bytes: int) -> bytes:
         """Return the whole body."""
@@ -401,6 +435,41 @@ class Answer:
 
     async def close(self) -> None:
         """Give the connection back, or cut it where the body was not read."""
-        with suppress(Exception):
-            async with asyncio.timeout(_CLOSE_S):
-                await self._response.aclose()
+        await _closed(self._response.aclose(), self._line.title)
+
+
+def revealed(headers: Headers) -> dict[str, str]:
+    """Return headers as text, for a client of HTTP: in its call, and in no local variable.
+
+    >>> revealed({"Accept": "image/*", "x-key": Secret("0123")})
+    {'Accept': 'image/*', 'x-key': '0123'}
+    """
+    return {
+        name: value.reveal() if isinstance(value, Secret) else value
+        for name, value in headers.items()
+    }
+
+
+def _classes_of(error: BaseException) -> str:
+    """Return what was raised, and why, without a word of it: "ConnectError, OSError 111"."""
+    names: list[str] = []
+    one: BaseException | None = error
+    while one is not None and len(names) < _MOST_CAUSES:
+        number = one.errno if isinstance(one, OSError) and one.errno is not None else None
+        names.append(type(one).__name__ if number is None else f"{type(one).__name__} {number}")
+        one = one.__cause__ or one.__context__
+    return ", ".join(names)
+
+
+async def _closed(closing: Awaitable[None], title: str) -> None:
+    """Close something of the client's, for two seconds at most.
+
+    The client's border: what its libraries raise for a connection that is gone (on another loop,
+    within TLS) has no common class, and nothing is lost with it. Only the class is told, since
+    texts may repeat headers.
+    """
+    try:
+        async with asyncio.timeout(_CLOSE_S):
+            await closing
+    except Exception as error:  # noqa: BLE001 - see above
+        _log.debug("a connection to %s was not closed well: %s", title, type(error).__name__)

@@ -2,25 +2,25 @@
 
 A key is looked up anew for each job, so that one that is entered or changed counts at once; on an
 event loop, which must not wait for a disk, what was read last counts. It is a `Secret` from the
-moment it is read; nothing here returns, logs or stores one as text.
+moment it is read; nothing here returns, logs or stores one as text, and no frame that an error
+comes through has one in a variable.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import stat
-import tempfile
-import threading
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from workbench.errors import ConfigurationError, InvalidRequest
 from workbench.providers.catalogue import own_folder
-from workbench.providers.redaction import Secret
+from workbench.providers.own_files import alone, write_whole
+from workbench.providers.redaction import Secret, bare
 
 # Set in the kernels of pages: names of the providers that the worker beside them has keys for. They
 # themselves have none, whoever's files they could read.
@@ -30,8 +30,9 @@ FILE = "keys.json"
 LONGEST_KEY = 4_000
 _MAX_FILE_BYTES = 1_000_000
 
-_lock = threading.Lock()
-_last_read: dict[Path, dict[str, Any]] = {}
+_log = logging.getLogger(__name__)
+_Kept = dict[str, Secret]  # what the file has, by provider: the JSON of an entry
+_last_read: dict[Path, _Kept] = {}
 _of_keyring: dict[str, Secret] = {}  # asking it may take a second, and may ask the user
 
 
@@ -57,12 +58,9 @@ def find(provider: str, variables: Sequence[str] = ()) -> Secret | None:
     if is_page():
         return None
     kept = _kept().get(provider)
-    if not isinstance(kept, dict):
+    if kept is None:
         return None
-    if kept.get("in") == "keyring":
-        return _from_keyring(provider)
-    key = kept.get("key")
-    return Secret(key) if isinstance(key, str) and key else None
+    return _from_keyring(provider) if _is_in_keyring(kept) else _key_in(kept)
 
 
 def is_page() -> bool:
@@ -83,12 +81,14 @@ def place_of(provider: str, variables: Sequence[str] = ()) -> str | None:
     if is_page():
         return None
     kept = _kept().get(provider)
-    if not isinstance(kept, dict):
+    if kept is None:
         return None
-    return "keyring" if kept.get("in") == "keyring" else "file"
+    if _is_in_keyring(kept):
+        return "keyring"
+    return None if _key_in(kept) is None else "file"
 
 
-def keep(provider: str, key: str) -> str:
+def keep(provider: str, key: str | Secret) -> str:
     """Keep a key, in the keyring where there is one, and say where it is now.
 
     Parameters
@@ -107,39 +107,49 @@ def keep(provider: str, key: str) -> str:
     ------
     InvalidRequest
         It cannot be a key.
+    ConfigurationError
+        The file of keys is not in order, cannot be written, or another program keeps it for itself.
     """
-    value = key.strip()
-    if not value or len(value) > LONGEST_KEY:
-        raise InvalidRequest("key", "is empty or too long to be a key.")
-    if not value.isascii() or not value.isprintable() or " " in value:
-        raise InvalidRequest("key", "has characters that no key has. Copy it again.")
+    given = Secret(key.strip()) if isinstance(key, str) else Secret(key.reveal().strip())
+    del key
+    wrong = _wrong_with(given)
+    if wrong is not None:
+        raise InvalidRequest("key", wrong)
     ring = _keyring()
-    with _lock:
-        kept = _kept()
-        if ring is not None and _put(ring, provider, value):
-            kept[provider] = {"in": "keyring"}
-            _of_keyring[provider] = Secret(value)
+    # Before others are held off: it may ask for its password.
+    in_ring = ring is not None and _put(ring, provider, given)
+    place = path()
+    with alone(place):
+        kept = _read(place)  # and not what this process read last: others keep theirs there, too
+        kept[provider] = _entry_of(given, in_ring=in_ring)
+        _write(place, kept)
+        if in_ring:
+            _of_keyring[provider] = given
         else:
-            kept[provider] = {"key": value}
             _of_keyring.pop(provider, None)
-        _write(kept)
-        return "keyring" if "in" in kept[provider] else "file"
+    return "keyring" if in_ring else "file"
 
 
 def forget(provider: str) -> bool:
-    """Remove a key that was kept; False if there was none."""
-    with _lock:
-        kept = _kept()
-        found = kept.pop(provider, None)
-        if found is None:
-            return False
+    """Remove a key that was kept; False if there was none.
+
+    Raises
+    ------
+    ConfigurationError
+        As `keep`.
+    """
+    place = path()
+    found = _read(place).get(provider)
+    if found is None:
+        return False
+    if _is_in_keyring(found) and (ring := _keyring()) is not None:
+        _delete(ring, provider)
+    with alone(place):
+        kept = _read(place)
+        kept.pop(provider, None)
+        _write(place, kept)
         _of_keyring.pop(provider, None)
-        ring = _keyring()
-        if ring is not None and isinstance(found, dict) and found.get("in") == "keyring":
-            with suppress(Exception):  # it may be gone there already
-                ring.delete_password(SERVICE, provider)
-        _write(kept)
-        return True
+    return True
 
 
 def path() -> Path:
@@ -147,7 +157,7 @@ def path() -> Path:
     return own_folder() / FILE
 
 
-def _kept() -> dict[str, Any]:
+def _kept() -> _Kept:
     place = path()
     if place in _last_read and _on_loop():
         return dict(_last_read[place])
@@ -164,7 +174,7 @@ def _on_loop() -> bool:
     return True
 
 
-def _read(place: Path) -> dict[str, Any]:
+def _read(place: Path) -> _Kept:
     try:
         descriptor = os.open(place, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
     except FileNotFoundError:
@@ -177,32 +187,62 @@ def _read(place: Path) -> dict[str, Any]:
             raise ConfigurationError(
                 f"The file {FILE} may be read by others. Take their rights away: chmod 600 {FILE}."
             )
-        text = file.read(_MAX_FILE_BYTES)
-    try:
-        value = json.loads(text)
-    except ValueError:
-        value = None
-    if not isinstance(value, dict):
+        kept = _parsed(Secret(file.read(_MAX_FILE_BYTES).decode("utf-8", "replace")))
+    if kept is None:
         raise ConfigurationError(f"The file {FILE} is not in order; remove it and enter keys anew.")
-    return value
+    return kept
 
 
-def _write(kept: dict[str, Any]) -> None:
-    place = path()
-    place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # mkstemp makes it for the owner only; whole or not at all.
-    descriptor, name = tempfile.mkstemp(dir=place.parent, prefix=".keys-")
+def _write(place: Path, kept: _Kept) -> None:
+    write_whole(place, _joined(kept))
+    _last_read[place] = dict(kept)
+
+
+# -- the only functions that have keys as text; none of them raises --------------------------------
+
+
+def _wrong_with(key: Secret) -> str | None:
+    value = key.reveal()
+    if not value or len(value) > LONGEST_KEY:
+        return "is empty or too long to be a key."
+    if not value.isascii() or not value.isprintable() or " " in value:
+        return "has characters that no key has. Copy it again."
+    return None
+
+
+def _parsed(text: Secret) -> _Kept | None:
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(kept, file)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(place)
-        _last_read[place] = dict(kept)
-    except BaseException:
-        with suppress(OSError):
-            Path(name).unlink()
-        raise
+        value = json.loads(text.reveal())
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(value, dict):
+        return None
+    return {name: Secret(json.dumps(entry)) for name, entry in value.items()}
+
+
+def _joined(kept: _Kept) -> Secret:
+    return Secret(json.dumps({name: json.loads(entry.reveal()) for name, entry in kept.items()}))
+
+
+def _entry_of(key: Secret, *, in_ring: bool) -> Secret:
+    return Secret(json.dumps({"in": "keyring"} if in_ring else {"key": key.reveal()}))
+
+
+def _fields_of(entry: Secret) -> Mapping[str, Any]:
+    value = json.loads(entry.reveal())
+    return value if isinstance(value, dict) else {}
+
+
+def _is_in_keyring(entry: Secret) -> bool:
+    return _fields_of(entry).get("in") == "keyring"
+
+
+def _key_in(entry: Secret) -> Secret | None:
+    key = _fields_of(entry).get("key")
+    return Secret(key) if isinstance(key, str) and key else None
+
+
+# -- the system's keyring --------------------------------------------------------------------------
 
 
 def _keyring() -> Any:
@@ -216,12 +256,39 @@ def _keyring() -> Any:
     return None if isinstance(backend, (fail.Keyring, null.Keyring)) else keyring
 
 
-def _put(ring: Any, provider: str, value: str) -> bool:
+def _put(ring: Any, provider: str, key: Secret) -> bool:
+    # A border: keyrings are plugins, which raise what their services do. Texts may hold the key.
     try:
-        ring.set_password(SERVICE, provider, value)
-    except Exception:  # noqa: BLE001 - locked, no session, no service: the file does as well
+        ring.set_password(SERVICE, provider, key.reveal())
+    except Exception as error:  # noqa: BLE001 - locked, no session, no service: the file does
+        _log.warning(
+            "The keyring does not take the key of %s (%s); it is kept in the file %s.",
+            provider,
+            type(error).__name__,
+            FILE,
+        )
         return False
-    return True
+    except BaseException as error:  # noqa: BLE001 - while it asks for a password, say
+        failed = bare(error)
+    else:
+        return True
+    try:
+        raise failed
+    finally:
+        del failed  # or the error and this frame would keep one another
+
+
+def _delete(ring: Any, provider: str) -> None:
+    # A border, as in `_put`.
+    try:
+        ring.delete_password(SERVICE, provider)
+    except Exception as error:  # noqa: BLE001 - it may be gone there already
+        _log.warning(
+            "The keyring does not delete the key of %s (%s); look for it under %r there.",
+            provider,
+            type(error).__name__,
+            SERVICE,
+        )
 
 
 def _from_keyring(provider: str) -> Secret | None:
@@ -231,14 +298,15 @@ def _from_keyring(provider: str) -> Secret | None:
     ring = _keyring()
     if ring is None:
         return None
+    # A border, as in `_put`.
     try:
-        value = ring.get_password(SERVICE, provider)
+        found = Secret(ring.get_password(SERVICE, provider) or "")
     except Exception as error:  # noqa: BLE001 - whatever a keyring raises, it is locked or away
-        raise ConfigurationError(
-            f"The keyring does not give the key of {provider} ({type(error).__name__}). Unlock it."
-        ) from None
-    if not value:
-        return None
-    found = Secret(value)
-    _of_keyring[provider] = found
-    return found
+        kind = type(error).__name__
+    else:
+        if found:
+            _of_keyring[provider] = found
+        return found or None
+    raise ConfigurationError(
+        f"The keyring does not give the key of {provider} ({kind}). Unlock it."
+    )

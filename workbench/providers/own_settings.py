@@ -6,21 +6,18 @@ Kept in ``settings.json`` beside the keys, so that it holds for every workspace 
 from __future__ import annotations
 
 import json
-import tempfile
-import threading
-from contextlib import suppress
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from workbench.errors import ConfigurationError, InvalidRequest
 from workbench.providers.addresses import check_base_url
 from workbench.providers.catalogue import own_folder
+from workbench.providers.own_files import alone, write_whole
+from workbench.providers.redaction import Secret
 
 FILE = "settings.json"
 MOST_AT_ONCE = 64
 _MAX_BYTES = 1_000_000
-_lock = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,25 +71,22 @@ def checked(base_url: object, concurrency: object) -> OwnSettings:
 
 
 def put(provider: str, settings: OwnSettings) -> None:
-    """Keep settings of a provider; the next program that opens a workspace has them, too."""
-    with _lock:
+    """Keep settings of a provider; the next program that opens a workspace has them, too.
+
+    Raises
+    ------
+    ConfigurationError
+        The file is not in order, cannot be written, or another program keeps it for itself.
+    """
+    place = own_folder() / FILE
+    with alone(place):
         everything = _all()
         kept = {name: value for name, value in asdict(settings).items() if value is not None}
         if kept:
             everything[provider] = kept
         else:
             everything.pop(provider, None)
-        place = own_folder() / FILE
-        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=place.parent, prefix=".settings-")
-        try:
-            with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123 - a descriptor
-                json.dump(everything, file, indent=2)
-            Path(name).replace(place)
-        except BaseException:
-            with suppress(OSError):
-                Path(name).unlink()
-            raise
+        write_whole(place, Secret(json.dumps(everything, indent=2)))
 
 
 def _all() -> dict[str, Any]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
+E = TypeVar("E", bound=BaseException)
 LONGEST_TEXT = 300
 _HIDDEN = "…"
 
@@ -63,6 +64,31 @@ class Secret:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("A secret is not copied or pickled; read it anew where it is needed.")
+
+
+def bare(error: E) -> E:
+    """Return an error without the frames that it came through, and without errors before it.
+
+    Frames keep their local variables, which verbose tracebacks print: of a library that sends a
+    request, they are its headers. Raise it outside of the ``except`` that caught it, or Python
+    chains it again.
+
+    Parameters
+    ----------
+    error:
+        Any, also a cancel.
+
+    Examples
+    --------
+    >>> try:
+    ...     "no number" + 1
+    ... except TypeError as error:
+    ...     caught = bare(error)
+    >>> caught.__traceback__, caught.__context__
+    (None, None)
+    """
+    error.__traceback__ = error.__context__ = error.__cause__ = None
+    return error
 
 
 def redact(text: str, secrets: Iterable[Secret] = ()) -> str:

@@ -72,6 +72,29 @@ class BrokenPlugin:
     traceback: str
 
 
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """A provider's server did not answer when it was asked.
+
+    Attributes
+    ----------
+    message:
+        What was said of it.
+    base_url:
+        Where it was asked.
+    answers:
+        How many answers its connection had until then; None: it does not count them.
+    """
+
+    message: str
+    base_url: str | None
+    answers: int | None
+
+    def is_over(self, provider: Provider, base_url: str | None) -> bool:
+        """Tell whether something was heard since, or it is elsewhere now."""
+        return base_url != self.base_url or getattr(provider, "answers", None) != self.answers
+
+
 class ProviderRegistry:
     """The providers of one engine.
 
@@ -85,6 +108,7 @@ class ProviderRegistry:
         self._prices = prices
         self.providers: dict[str, Provider] = {}
         self.broken: list[BrokenPlugin] = []
+        self._silent: dict[str, Silence] = {}
 
     def load(self, servers: Mapping[str, Mapping[str, Any]] = MappingProxyType({})) -> None:
         """Load every installed plugin; a broken one is remembered, not raised.
@@ -161,13 +185,34 @@ class ProviderRegistry:
         configure = getattr(self.provider(name), "configure", None)
         if configure is None:
             raise InvalidRequest("provider", f"{name!r} has nothing that can be set.")
+        own_settings.put(name, settings)  # first: where that fails, all stays as it was
         configure(base_url=settings.base_url, concurrency=settings.concurrency)
-        own_settings.put(name, settings)
+
+    def heard(self, provider: Provider, silence: str | None = None) -> bool:
+        """Note what came of asking a provider: nothing, in a sentence, or (None) that it is there.
+
+        Kept in memory: whether a server can be reached is a matter of now and of here. It changes
+        what people see (`infos`), and no job: those find out for themselves, and try again.
+
+        Returns
+        -------
+        bool
+            Whether that is news.
+        """
+        before = self._silent.pop(provider.name, None)
+        if silence is None:
+            return before is not None
+        where, answers = _info_of(provider, ()).base_url, getattr(provider, "answers", None)
+        self._silent[provider.name] = Silence(silence, where, answers)
+        return True
 
     def infos(self) -> list[ProviderInfo]:
         """Return what people see of every provider, broken plugins included."""
         infos = [
-            _info_of(provider, tuple(model.id for model in self._models_of(provider)))
+            self._with_silence(
+                provider,
+                _info_of(provider, tuple(model.id for model in self._models_of(provider))),
+            )
             for provider in list(self.providers.values())
         ]
         infos += [
@@ -177,6 +222,16 @@ class ProviderRegistry:
             for plugin in self.broken
         ]
         return infos
+
+    def _with_silence(self, provider: Provider, info: ProviderInfo) -> ProviderInfo:
+        """Add that its server did not answer, until it has, or another address is set."""
+        silence = self._silent.get(provider.name)
+        if silence is None or not info.state.ready:
+            return info
+        if silence.is_over(provider, info.base_url):
+            self._silent.pop(provider.name, None)
+            return info
+        return replace(info, state=ProviderState(False, "unreachable", silence.message))
 
     def models(self) -> list[Model]:
         """Return every model with its price in force."""
@@ -260,18 +315,22 @@ def ready_providers(servers: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 
 def _info_of(provider: Provider, models: tuple[str, ...]) -> ProviderInfo:
+    state = _state_of(provider)
     # Border "plugin load", as above: what only some providers have.
     try:
         base_url, place = getattr(provider, "base_url", None), getattr(provider, "key_place", None)
         takes_key = bool(getattr(provider, "key_variables", ()) or place)
         set_base_url = own_settings.of(provider.name).base_url
-    except Exception:  # noqa: BLE001 - its state says what is wrong
+    except Exception as error:  # noqa: BLE001 - see above
         base_url, place, takes_key, set_base_url = None, None, True, None
+        if str(error) not in state.message:  # the file of keys, say, is told of there already
+            said = f"It cannot say where it is, or where its key is: {error}"
+            state = replace(state, message=f"{state.message} {said}".strip())
     return ProviderInfo(
         provider.name,
         provider.title,
         provider.help,
-        _state_of(provider),
+        state,
         models,
         concurrency=provider.concurrency,
         base_url=base_url,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import traceback
 from typing import Any
 
 from workbench.domain.parameters import Model
@@ -10,15 +12,21 @@ from workbench.domain.status import ErrorKind
 from workbench.errors import InvalidRequest, NotAllowed, ProviderError, WorkbenchError
 from workbench.ports import Provider
 from workbench.providers import keys, own_settings
+from workbench.providers.redaction import Secret, bare
 from workbench.workspace.handle import Handle, text
 from workbench.workspace.plugins import ProviderInfo
 
 _TEST_S = 20.0
 _REFRESH_S = 120.0
 
+_log = logging.getLogger(__name__)
+
 
 async def ask(provider: Provider, what: str, within_s: float) -> str:
     """Let a provider "test" or "refresh" itself; returns its sentence.
+
+    What it raises comes from here: a traceback can print the local variables of its frames, and
+    whoever speaks HTTP has a key in some of them.
 
     Raises
     ------
@@ -35,15 +43,19 @@ async def ask(provider: Provider, what: str, within_s: float) -> str:
             await asyncio.to_thread(provider.state)  # it may read its key from a disk
             return str(await work())
     except TimeoutError:
-        raise ProviderError(
+        failed: WorkbenchError = ProviderError(
             ErrorKind.TRANSIENT, f"{provider.title} did not answer within {within_s:.0f} s."
-        ) from None
-    except WorkbenchError:
-        raise
+        )
+    except WorkbenchError as error:
+        failed = bare(error)
     except Exception as error:  # noqa: BLE001 - border "plugin": its text may hold anything
-        raise ProviderError(
-            ErrorKind.INTERNAL, f"{provider.title} failed ({type(error).__name__})."
-        ) from None
+        kind, lines = type(error).__name__, "".join(traceback.format_tb(error.__traceback__))
+        _log.warning("the %s of %s failed (%s):\n%s", what, provider.name, kind, lines)
+        failed = ProviderError(ErrorKind.INTERNAL, f"{provider.title} failed ({kind}).")
+    try:
+        raise failed
+    finally:
+        del failed  # or the error and this frame would keep one another
 
 
 async def ask_once(provider: Provider, what: str) -> str:
@@ -114,7 +126,19 @@ class Providers(Handle):
         self._may_set_up()
         provider = self._engine.registry.provider(name)
         self._engine.check_may_block()
-        return self._engine.loop.submit(ask(provider, what, within_s)).result()
+        before = getattr(provider, "answers", None)
+        try:
+            sentence = self._engine.loop.submit(ask(provider, what, within_s)).result()
+        except ProviderError as error:
+            after = getattr(provider, "answers", None)
+            if error.kind is ErrorKind.TRANSIENT and before == after:
+                # It did not so much as refuse. Until something is heard of it, people see that.
+                self._engine.registry.heard(provider, error.message)
+                self._told(name)
+            raise
+        if self._engine.registry.heard(provider):
+            self._told(name)
+        return sentence
 
     def set_key(self, name: str, key: str) -> str:
         """Keep a provider's key for you, in the system's keyring or else a file of yours alone.
@@ -127,9 +151,14 @@ class Providers(Handle):
         str
             "keyring" or "file".
         """
+        # At once: the frames of an error would show it to whoever has their variables printed.
+        given, kind = _hidden(key), type(key).__name__
+        del key
         self._may_set_up()
         self._engine.registry.provider(name)
-        place = keys.keep(name, text("key", key))
+        if given is None:
+            raise InvalidRequest("key", f"must be text, not {kind}.")
+        place = keys.keep(name, given)
         self._told(name)
         return place
 
@@ -174,3 +203,7 @@ class Providers(Handle):
         self._check_open()
         if not self.may_set_providers:
             raise NotAllowed("Providers are set up by whoever runs this.")
+
+
+def _hidden(key: object) -> Secret | None:
+    return Secret(key) if isinstance(key, str) else None

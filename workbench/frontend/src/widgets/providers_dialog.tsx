@@ -100,19 +100,23 @@ function Provider({ store, row, group, take }: ProviderProps) {
       return answer.message.includes(" ") ? answer.message : t(key);
     });
   const models = t("providers.models", { count: row.models });
+  // What the kernel has said since: whether its server answers, which nobody set here.
+  const now = store.providers.value.find((one) => one.name === row.name) ?? row;
   return (
-    <li class="wbx-provider" data-testid="provider" data-name={row.name} data-ready={row.ready ? "" : undefined}>
+    <li class="wbx-provider" data-testid="provider" data-name={row.name} data-ready={now.ready ? "" : undefined}>
       <details name={group}>
         <summary>
           <span class="wbx-provider-dot" aria-hidden="true" />
           <span class="wbx-provider-title" dir="auto">{row.title}</span>
-          <span class="wbx-provider-state">{row.ready ? t("providers.ready", { models }) : t(STATES[row.code] ?? "providers.error")}</span>
+          <span class="wbx-provider-state">{now.ready ? t("providers.ready", { models }) : t(STATES[now.code] ?? "providers.error")}</span>
           <Icon name="chevron-right" size={14} />
         </summary>
         <div class="wbx-provider-body">
           {row.help ? <p dir="auto">{row.help}</p> : null}
           {row.takes_key ? <KeyField row={row} busy={busy} set={set} /> : null}
-          {row.ready ? null : <p class="wbx-provider-missing" data-code={row.code} data-testid="provider-message" dir="auto">{row.message}</p>}
+          {now.ready || now.message === outcome.value?.text ? null : (
+            <p class="wbx-provider-missing" data-code={now.code} data-testid="provider-message" dir="auto">{now.message}</p>
+          )}
           {row.base_url === null ? null : <PlaceFields row={row} busy={busy} set={set} />}
           <div class="wbx-provider-actions">
             {row.testable && row.code !== "key_missing" ? (
