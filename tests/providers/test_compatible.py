@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image, ImageOps
 
 import workbench as wb
+from tests.providers.official import shipped
+from workbench.domain.jobs import JobRequest, Slot
+from workbench.domain.status import ErrorKind, Operation
 from workbench.errors import InvalidRequest, ProviderError
 from workbench.providers.openai_images import OpenAIImages
 from workbench.providers.together import Together
@@ -159,6 +164,90 @@ def test_nobody_sets_parameters_through_a_prompt(ws, emulator):
     assert json.loads(inside) == {"seed": 1, "negative_prompt": block}
 
 
+@pytest.mark.req("PRV-8")
+@pytest.mark.parametrize("kind", ["grey", "turned", "WEBP", "GIF"])
+def test_stable_diffusion_cpp_gets_every_reference_as_what_it_can_read(ws, emulator, kind):
+    """The real server leaves grey pictures and WebP out without a word, and turns none."""
+    server = emulator("stable-diffusion.cpp")
+    added(ws, server, "stable-diffusion.cpp")
+    with Image.open(io.BytesIO(png("a scene"))) as image:
+        shown = image.convert("L") if kind == "grey" else image.convert("RGB")
+    given, exif = io.BytesIO(), Image.Exif()
+    if kind == "turned":
+        exif[0x0112] = 6  # as a phone that is held upright writes it
+    shown.save(given, {"grey": "PNG", "turned": "JPEG"}.get(kind, kind), exif=exif)
+    references = [given.getvalue(), png("another")]
+    assert one(ws.generate("so", model="mine:m", references=references)).status == "completed"
+    (seen,) = server.requests
+    first, second = (part for part in seen.parts() if part.filename)
+    assert (first.name, first.filename, first.content_type) == (
+        "image[]",
+        "image0.png",
+        "image/png",
+    )
+    with Image.open(io.BytesIO(first.content)) as sent, Image.open(given) as meant:
+        assert (sent.format, sent.mode) == ("PNG", "RGB")
+        assert sent.tobytes() == ImageOps.exif_transpose(meant).convert("RGB").tobytes()
+    assert second.content == references[1]
+
+
+@pytest.mark.req("PRV-8")
+def test_stable_diffusion_cpp_gets_white_where_a_mask_is_transparent(ws, emulator):
+    """It looks at how light a mask is, and not at its alpha channel, as OpenAI does."""
+    server = emulator("stable-diffusion.cpp")
+    added(ws, server, "stable-diffusion.cpp")
+    mask = Image.new("RGBA", (24, 16), (255, 255, 255, 255))
+    mask.paste((0, 0, 0, 0), (0, 0, 12, 16))
+    out = io.BytesIO()
+    mask.save(out, "PNG")
+    made = one(ws.generate("so", model="mine:m", source=png("a"), mask=out.getvalue()))
+    assert made.status == "completed"
+    (sent,) = [part.content for part in server.requests[0].parts() if part.name == "mask"]
+    with Image.open(io.BytesIO(sent)) as image:
+        assert image.mode == "L"
+        assert [image.getpixel((x, 5)) for x in (0, 11, 12, 23)] == [255, 255, 0, 0]
+
+
+@pytest.mark.req("PRV-7")
+def test_steps_that_stable_diffusion_cpp_would_lower_are_refused(ws, emulator):
+    server = emulator("stable-diffusion.cpp")
+    added(ws, server, "stable-diffusion.cpp")
+    with pytest.raises(InvalidRequest, match="steps"):
+        ws.generate("a fox", model="mine:m", steps=101)
+    assert one(ws.generate("a fox", model="mine:m", steps=100)).status == "completed"
+
+
+@pytest.mark.req("PRV-7")
+@pytest.mark.parametrize("field", ["prompt", "negative_prompt"])
+def test_a_text_that_ends_the_server_of_stable_diffusion_cpp_is_not_sent(ws, emulator, field):
+    """Some 29,000 bytes ended the real one; each of these letters has three."""
+    server = emulator("stable-diffusion.cpp")
+    added(ws, server, "stable-diffusion.cpp")
+    error = one(ws.generate(model="mine:m", **{"prompt": "a fox", field: "雨" * 6_000})).error
+    assert (error.kind, error.charged, server.requests) == ("bad_request", False, [])
+    assert error.message.startswith(f"{field}: has 18,")
+    assert "for stable-diffusion.cpp the limit is 16,000. Shorten it." in error.message
+    given = {"prompt": "a fox", field: "雨" * 5_000}
+    assert one(ws.generate(model="mine:m", **given)).status == "completed"
+    assert "雨" * 5_000 in server.requests[0].json()["prompt"]  # as UTF-8: escapes are longer
+
+
+@pytest.mark.req("PRV-7")
+async def test_what_stable_diffusion_cpp_refuses_is_said_in_its_words(emulator):
+    server = emulator("stable-diffusion.cpp")
+    provider = OpenAIImages("mine", base_url=server.base_url, profile="stable-diffusion.cpp")
+    request = JobRequest(
+        "key", "sd-cpp-local", Operation.GENERATE, "a fox", None, 64, 64, {"cfg_scale": -1},
+        (Slot("g", 0, 7),),
+    )  # fmt: skip
+    try:
+        with pytest.raises(ProviderError, match="It says: invalid params") as caught:
+            [event async for event in provider.events(request, await provider.submit(request))]
+    finally:
+        await provider.close()
+    assert caught.value.kind is ErrorKind.BAD_REQUEST
+
+
 @pytest.mark.req("PRV-2", "TOK-4")
 def test_together_gets_its_own_names_and_no_price_is_told(ws, emulator):
     server = emulator("together")
@@ -204,19 +293,14 @@ def test_references_that_nobody_takes_are_refused_before_anything_is_sent(ws, em
     assert server.requests == []
 
 
-def test_the_emulator_takes_what_the_documents_name():
-    """The fields of the documents in shared/specs, read by hand: our bodies hold no others."""
-    together_document = {
-        *("prompt", "model", "steps", "image_url", "seed", "n", "height", "width"),
-        *("negative_prompt", "response_format", "guidance_scale", "output_format"),
-        *("image_loras", "reference_images", "disable_safety_checker"),
-    }
-    localai_document = {
-        *("prompt", "model", "n", "size", "step", "seed", "response_format", "negative_prompt"),
-        *("quality", "ref_images"),
-    }
-    assert set(TAKES["together"]) == together_document
-    assert set(TAKES["localai"]) == localai_document
+@pytest.mark.req("PRV-2")
+@pytest.mark.parametrize("name", ["together", "localai"])
+def test_the_emulator_takes_no_field_that_the_vendors_document_lacks(name):
+    document = shipped(name)
+    fields = document.fields(document.posted("/v1/images/generations"))
+    assert set(TAKES[name]) <= set(fields)
+    if name == "together":  # LocalAI's has the fields of chats, too
+        assert set(TAKES[name]) == set(fields)
 
 
 # -- which models there are -----------------------------------------------------------------------
@@ -403,6 +487,33 @@ def test_a_busy_server_is_asked_again(ws, emulator):
     server.faults = [Fault(status=429, headers={"Retry-After": "0"}), Fault(status=503)]
     assert one(ws.generate("a fox", model=TOGETHER_MODEL)).status == "completed"
     assert server.images_charged == 1
+
+
+# -- a client that is not ours --------------------------------------------------------------------
+
+
+@pytest.mark.req("PRV-2")
+@pytest.mark.parametrize("speaks", ["together", "localai", "stable-diffusion.cpp", "vllm-omni"])
+def test_the_official_client_of_openai_speaks_to_such_a_server_too(emulator, speaks):
+    import openai as sdk
+
+    server = emulator(speaks)
+    given = {"api_key": server.key or "none", "base_url": server.base_url, "max_retries": 0}
+    with sdk.OpenAI(**given) as official:
+        made = official.images.generate(model="m", prompt="a fox", n=2)
+        pictures = [base64.b64decode(one.b64_json) for one in made.data]
+        assert pictures == [png("a fox|0"), png("a fox|1")]
+        edit = {"model": "m", "prompt": "a hat", "image": ("a.png", png("a"), "image/png")}
+        if speaks in ("together", "localai"):
+            with pytest.raises(sdk.NotFoundError):
+                official.images.edit(**edit)
+        else:
+            (edited,) = official.images.edit(**edit).data
+            assert base64.b64decode(edited.b64_json) == png("a hat|0")
+        server.faults = [Fault(status=400), Fault(status=429), Fault(reset_after=0)]
+        for error in (sdk.BadRequestError, sdk.RateLimitError, sdk.APIConnectionError):
+            with pytest.raises(error):
+                official.images.generate(model="m", prompt="a fox")
 
 
 # -- keys -----------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -41,7 +42,9 @@ from workbench.providers.polling import Pace
 from workbench.providers.sketch.provider import SketchProvider
 from workbench.testing.emulators.server import Fault
 from workbench.testing.pictures import png
+from workbench.testing.provider_checks import needs_input
 from workbench.testing.provider_contract import ProviderContract, check
+from workbench.testing.providers import ChargeBook, EmulatedPaidProvider
 
 pytestmark = pytest.mark.req("PRV-3")
 
@@ -50,9 +53,30 @@ def fast() -> Pace:
     return Pace(first_s=0.01, longest_s=0.05)
 
 
+NOT_RESUMABLE = {
+    "test_a_reference_is_followed_by_another_process": "its references are not resumable"
+}
+WITHOUT_KEY = {
+    "test_no_key_is_in_any_text": "it has no key",
+    "test_a_wrong_key_is_named_and_not_shown": "it has no key",
+    "test_what_is_missing_is_said": "it needs nothing",
+}
+WITHOUT_PICTURES = {
+    "test_an_input_that_cannot_be_read_is_a_typed_sentence": "its model takes no pictures"
+}
+WITH_PICTURES_ONLY = {
+    "test_a_workspace_makes_pictures_with_it": "its model makes nothing of words alone"
+}
+
+
 class TestBuiltIn(ProviderContract):
     entry_point = "builtin"
     deterministic = True
+
+    @classmethod
+    def leaves_out(cls) -> dict[str, str]:
+        more = {"test_its_own_test_costs_nothing_and_says_a_sentence": "it has no test()"}
+        return super().leaves_out() | NOT_RESUMABLE | WITHOUT_KEY | more
 
     def make_provider(self) -> Provider:
         return SketchProvider()
@@ -61,18 +85,91 @@ class TestBuiltIn(ProviderContract):
         return {"width": 64, "height": 64, "steps": 2}
 
 
-@pytest.mark.req("PRV-2", "PRV-5", "PRV-6", "PRV-7")
-class TestDialects(ProviderContract):
-    """Every dialect, against its emulator."""
+@pytest.mark.blocking_allowed("charged() reads the book of charges, a file, where it is asked")
+class OfPaidService(ProviderContract):
+    """The public fake of a paid service, which has manners that no dialect of ours has."""
 
-    dialect: Dialect
+    kind: Idempotency
+    batchable = False
+    deterministic = True
+
+    @pytest.fixture(autouse=True)
+    def charging(self, tmp_path: Path) -> None:
+        self.book = ChargeBook(tmp_path / "charges")
+
+    @classmethod
+    def leaves_out(cls) -> dict[str, str]:
+        more = {"test_its_own_test_costs_nothing_and_says_a_sentence": "it has no test()"}
+        return super().leaves_out() | WITHOUT_KEY | more
+
+    def make_provider(self) -> Provider:
+        return EmulatedPaidProvider(
+            self.book.path, kind=self.kind, batchable=self.batchable, lag_s=0.1
+        )
+
+    def charged(self) -> int:
+        return sum(len(charge.generations) for charge in self.book.charges())
+
+
+@pytest.mark.req("PRV-5", "TOK-5")
+class TestPaidServiceWithKeys(OfPaidService):
+    kind = Idempotency.KEYED
+    batchable = True
+
+
+@pytest.mark.req("PRV-5", "TOK-5")
+class TestPaidServiceThatCanBeAsked(OfPaidService):
+    kind = Idempotency.LOOKUP
+
+
+@pytest.mark.req("PRV-5", "TOK-5")
+class TestPaidServiceThatTellsNothing(OfPaidService):
+    kind = Idempotency.NONE
+
+
+class Nowhere:
+    """Stands in for an emulator where only the kind of its options is of interest."""
+
+    def __getattr__(self, name: str) -> str:
+        return "http://127.0.0.1:9"
+
+
+@pytest.mark.req("PRV-2", "PRV-5", "PRV-6", "PRV-7")
+class OfDialect(ProviderContract):
+    """A dialect, against its emulator; each has a class of its own below."""
+
+    dialect: Dialect | None = None
     server: Any
 
-    @pytest.fixture(autouse=True, params=all_dialects(), ids=lambda dialect: dialect.name)
-    def emulated(self, request: pytest.FixtureRequest) -> Iterator[None]:
-        self.dialect = request.param
+    @classmethod
+    def leaves_out(cls) -> dict[str, str]:
+        out = super().leaves_out()
+        if cls.dialect is None:
+            return out
+        options = cls.dialect.options(Nowhere())
+        provider = _found(cls.dialect.provider)(cls.dialect.name, **options)
+        model = next(one for one in provider.models() if one.name == cls.dialect.model)
+        if not cls.dialect.resumable:
+            out |= NOT_RESUMABLE
+        if "key" not in options:
+            out |= WITHOUT_KEY
+        if provider.idempotency.kind is Idempotency.FREE:
+            out["test_each_picture_is_charged_once"] = "it costs nothing"
+        if not model.max_references and not any(map(needs_input, model.operations)):
+            out |= WITHOUT_PICTURES
+        if Operation.GENERATE not in model.operations:
+            out |= WITH_PICTURES_ONLY
+        return out
+
+    @pytest.fixture(autouse=True)
+    def emulated(self) -> Iterator[None]:
+        assert self.dialect is not None
         with self.dialect.make_emulator() as self.server:
             yield
+
+    def test_whether_its_references_are_resumable_is_known(self) -> None:
+        _, ref, _ = self.run(self.submitted)
+        assert ref.resumable is self.dialect.resumable
 
     @property
     def secrets(self) -> list[str]:  # type: ignore[override]
@@ -124,6 +221,12 @@ class TestDialects(ProviderContract):
             (replace(request, prompt="status 429"), ErrorKind.RATE_LIMIT),
             (replace(request, prompt="status 503"), ErrorKind.TRANSIENT),
         ]
+
+
+for dialect in all_dialects():
+    name = f"Test{dialect.name.title().replace('_', '')}"
+    given = {"dialect": dialect, "entry_point": dialect.entry_point, "__module__": __name__}
+    globals()[name] = type(name, (OfDialect,), given)
 
 
 def _refusing(seen: Any) -> Fault | None:
@@ -264,13 +367,33 @@ def test_a_provider_without_a_fault_keeps_all_of_it(kind: type[Tidy]) -> None:
         "test_what_is_missing_is_said",
         "test_its_own_test_costs_nothing_and_says_a_sentence",
         "test_a_wrong_key_is_named_and_not_shown",
-        *(
-            {"test_a_look_up_finds_what_was_sent_and_nothing_else"}
-            if kind is Tidy
-            else {"test_a_key_is_charged_once", "test_what_cannot_be_looked_up_is_not_found"}
-        ),
     }
     assert "kept" in repr(report)
+
+
+def collected(contract: type[ProviderContract]) -> set[str]:
+    """What pytest, and unittest, take for tests of a class."""
+    return {
+        name
+        for name in dir(contract)
+        if name.startswith("test_") and callable(getattr(contract, name))
+    }
+
+
+def test_tests_that_do_not_apply_are_left_out_and_come_back_where_they_do() -> None:
+    named = type("Named", (OfTidy,), {"entry_point": "tidy"})
+    assert collected(named) - collected(OfTidy) == {"test_its_entry_point_finds_it"}
+    assert collected(type("Again", (named,), {"entry_point": None})) == collected(OfTidy)
+    free = type("Free", (OfTidy,), {"charged": ProviderContract.charged})
+    assert collected(OfTidy) - collected(free) == {"test_each_picture_is_charged_once"}
+    own = type("Own", (OfTidy,), {"test_its_entry_point_finds_it": lambda self: None})
+    assert "test_its_entry_point_finds_it" in collected(own)
+
+
+def test_a_slip_in_what_is_left_out_is_told() -> None:
+    slip = {"leaves_out": classmethod(lambda cls: {"test_of_nothing": "a slip"})}
+    with pytest.raises(TypeError, match="names no tests of the contract: test_of_nothing"):
+        type("Slip", (OfTidy,), slip)
 
 
 def raising(error: Exception) -> Any:
@@ -421,6 +544,7 @@ def seed_blind(self: Tidy, text: str, index: int, seed: int | None) -> ImageRead
 PICTURE = ImageReady(png("x"), 0)
 SIZE = Parameter(ParameterKind.INTEGER, default=24, minimum=8, maximum=64)
 LOOKUP = IdempotencyPolicy(Idempotency.LOOKUP, quiet_s=0.1)
+SETTLED = "its_idempotency_is_as_it_says"
 JOB = "a_job_gives_one_picture_for_each_slot"
 MODELS = "its_models_are_told_at_once_and_ask_nobody"
 STATE = "its_state_is_told_at_once_and_asks_nobody"
@@ -487,18 +611,10 @@ RUDE: list[tuple[dict[str, Any], str, str]] = [
     ({"events": endless_end}, "a_job_can_be_left_in_the_middle", "within 0.3 s"),
     ({"cancel": hangs}, "a_cancel_returns_and_the_job_ends", "within 1 s"),
     ({"idempotency": FREE}, "each_picture_is_charged_once", "Declare KEYED"),
-    ({"honours_key": False}, "a_key_is_charged_once", "idempotency key"),
-    (
-        {"idempotency": LOOKUP, "lookup": finds_anything},
-        "a_look_up_finds_what_was_sent_and_nothing_else",
-        "never sent",
-    ),
-    (
-        {"idempotency": LOOKUP, "lookup": finds_nothing},
-        "a_look_up_finds_what_was_sent_and_nothing_else",
-        "quiet_s longer",
-    ),
-    ({"lookup": finds_anything}, "what_cannot_be_looked_up_is_not_found", "LOOKUP"),
+    ({"honours_key": False}, SETTLED, "idempotency key"),
+    ({"idempotency": LOOKUP, "lookup": finds_anything}, SETTLED, "never sent"),
+    ({"idempotency": LOOKUP, "lookup": finds_nothing}, SETTLED, "quiet_s longer"),
+    ({"lookup": finds_anything}, SETTLED, "LOOKUP"),
     ({"submit": raising(OSError("rude"))}, REFUSED, "taken for a bug"),
     ({"submit": raising(ProviderError(ErrorKind.TRANSIENT, "It is busy."))}, REFUSED, "should be"),
     ({"submit": raising(ProviderError(ErrorKind.POISON, "It is bad."))}, REFUSED, "Yours are"),

@@ -6,21 +6,27 @@ the facts of their reference and their page of error codes, which it has on its 
 
 from __future__ import annotations
 
-import json
 import logging
-import time
 import uuid
 from email.utils import formatdate
-from pathlib import Path
 
 import pytest
 
 import workbench as wb
+from tests.providers.world import (
+    assert_nowhere,
+    drained,
+    fast,
+    job_request,
+    only,
+    shown_by,
+    shown_of,
+    until,
+)
 from workbench.domain.jobs import (
     Done,
     ImageReady,
     JobInput,
-    JobRef,
     JobRequest,
     Queued,
     Running,
@@ -31,7 +37,6 @@ from workbench.errors import ErrorKind, InvalidRequest, ProviderError
 from workbench.providers.catalogue import load
 from workbench.providers.http import Patience
 from workbench.providers.pixverse import PixVerse
-from workbench.providers.polling import Pace
 from workbench.runner.settings import RunnerSettings
 from workbench.testing.emulators.pixverse import TEMPLATE, PixVerseEmulator
 from workbench.testing.emulators.server import Fault
@@ -40,10 +45,6 @@ from workbench.workspace import engine
 
 CANARY = "pix-canary-0123456789abcdefghij"
 MADE = png("from a template")
-
-
-def fast() -> Pace:
-    return Pace(first_s=0.01, longest_s=0.05)
 
 
 @pytest.fixture(autouse=True)
@@ -74,11 +75,6 @@ def added(ws, server: PixVerseEmulator, **changes) -> PixVerse:
 def asked(ws, **changes) -> wb.Batch:
     given = {"model": "pix:image-template", "references": [png("me")], **changes}
     return ws.generate("my cat as a knight", **given)
-
-
-def only(batch: wb.Batch):
-    (generation,) = batch.wait(30).generations
-    return generation
 
 
 def sent_to(server: PixVerseEmulator, path: str) -> list:
@@ -219,30 +215,20 @@ def test_no_price_is_made_up():
 
 def asked_for(*, images: int = 1, **changes) -> JobRequest:
     given = {
-        "key": "k",
         "model": "image-template",
         "operation": Operation.EDIT,
-        "prompt": "a fox",
-        "negative_prompt": None,
-        "width": None,
-        "height": None,
         "params": {"template_id": TEMPLATE},
         "slots": (Slot("g", 4, None),),
         "inputs": (JobInput("a", "source", 0, "image/png", lambda: png("a")),) * images,
     }
-    return JobRequest(**{**given, **changes})
-
-
-async def followed(provider: PixVerse, request: JobRequest, ref: JobRef | None = None) -> list:
-    ref = await provider.submit(request) if ref is None else ref
-    return [event async for event in provider.events(request, ref)]
+    return job_request(**{**given, **changes})
 
 
 @pytest.mark.req("PRV-4")
 async def test_unknown_and_repeated_numbers_are_waited_out(server):
     server.states = (5, 5, 9, 10, 5)
     provider = made_with(server)
-    *on_the_way, ready, done = await followed(provider, asked_for())
+    *on_the_way, ready, done = await drained(provider, asked_for())
     await provider.close()
     assert on_the_way == [
         Queued(),
@@ -284,9 +270,7 @@ def test_a_job_goes_on_in_another_process_by_its_reference_alone(workspace_home,
     with wb.open(workspace_home / "ws", user="ada") as ws:
         added(ws, server)
         batch = asked(ws)
-        until = time.monotonic() + 10
-        while not sent_to(server, "image/result") and time.monotonic() < until:
-            time.sleep(0.01)
+        until(lambda: sent_to(server, "image/result"))
     for job in server._jobs.values():
         job.states.clear()
     with wb.open(workspace_home / "ws", user="ada") as again:
@@ -301,12 +285,9 @@ def test_a_cancelled_job_is_followed_because_it_is_paid_for(ws, server):
     server.states = (5,) * 20
     added(ws, server)
     batch = asked(ws)
-    until = time.monotonic() + 10
-    while not sent_to(server, "image/result") and time.monotonic() < until:
-        time.sleep(0.01)
+    until(lambda: sent_to(server, "image/result"))
     batch.cancel()
-    while len(batch.all_generations()) == 1 and time.monotonic() < until:
-        time.sleep(0.02)
+    until(lambda: len(batch.all_generations()) == 2)
     first, late = batch.all_generations()
     assert (first.status, late.status) == ("cancelled", "completed")
 
@@ -533,14 +514,6 @@ def test_a_key_is_nowhere_after_everything_went_wrong(workspace_home, monkeypatc
         ):
             server.fault_of = at("template/generate", *([fault] if fault else []))
             batch = asked(ws, model="pixverse:image-template").wait(30)
-            shown += [repr(batch), batch.to_python(), json.dumps(batch.settings())]
-            shown += [repr(g) + repr(g.error) + g.detail for g in batch.all_generations()]
-        shown += [repr(provider), repr(vars(provider)), repr(vars(provider._line))]
-        shown += [repr(ws.providers()), repr(ws.models()), repr(ws.doctor().to_dict())]
-        shown += [ws.frame().to_csv(), ws.ledger().to_csv()]
-        shown += [repr(entry) for entry in ws.debug.entries()]
-    shown += [caplog.text, *capfd.readouterr()]
-    assert not [text for text in shown if CANARY in text]
-    for path in Path(workspace_home).rglob("*"):
-        if path.is_file():
-            assert CANARY.encode() not in path.read_bytes(), path
+            shown += shown_of(batch)
+        shown += shown_by(ws, provider)
+    assert_nowhere(CANARY, [*shown, caplog.text, *capfd.readouterr()], workspace_home)

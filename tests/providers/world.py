@@ -3,11 +3,32 @@
 from __future__ import annotations
 
 import functools
+import io
+import json
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
 
 import workbench as wb
+from workbench.domain.jobs import JobRef, JobRequest, Slot
+from workbench.domain.status import Operation
+from workbench.errors import ProviderError
 from workbench.providers.polling import Pace
+from workbench.testing.emulators.server import Fault, Seen
+
+# Refusals before any work was done: they are tried again, and nothing was charged.
+PUT_OFF = (
+    Fault(status=429, headers={"Retry-After": "0"}),
+    Fault(status=429, headers={"Retry-After": "soon"}),
+    Fault(status=429, headers={"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}),
+    Fault(status=500),
+    Fault(status=503),
+)
 
 FAST = functools.partial(Pace, first_s=0.01, longest_s=0.05)
 
@@ -21,9 +42,15 @@ def ended(batch: wb.Batch) -> wb.Batch:
     return batch.wait(30)
 
 
+def only(batch: wb.Batch) -> wb.Generation:
+    """The only picture of a batch, at its end."""
+    (generation,) = ended(batch).generations
+    return generation
+
+
 def error_of(batch: wb.Batch):  # type: ignore[no-untyped-def]
     """The error of the only picture of a batch."""
-    (generation,) = ended(batch).generations
+    generation = only(batch)
     assert generation.error is not None, (generation.status, generation.detail)
     return generation.error
 
@@ -33,3 +60,104 @@ def until(true: Callable[[], object], within_s: float = 10.0) -> None:
     while not true():
         assert time.monotonic() < limit, "it did not come to that"
         time.sleep(0.01)
+
+
+def noted(ws: Any, words: str, within_s: float = 5.0) -> bool:
+    """Whether the log says it: a remark may come after the end of its job."""
+    limit = time.monotonic() + within_s
+    while not any(words in repr(entry) for entry in ws.debug.entries()):
+        if time.monotonic() > limit:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def shown_while_made(ws: Any, generation: wb.Generation) -> tuple[set[bytes], set[tuple]]:
+    """The previews, and the steps with their totals, that a generation had until its end."""
+    previews, steps = set(), set()
+    limit = time.monotonic() + 20
+    while not generation.status.is_terminal and time.monotonic() < limit:
+        previews.add(ws._engine.media.read_preview(generation.id) or b"")
+        steps.add((generation.record.step, generation.record.total_steps))
+        time.sleep(0.02)
+    assert generation.status == "completed", generation.error
+    return previews - {b""}, steps
+
+
+def job_request(model: str, **changes: Any) -> JobRequest:
+    """A request as the engine makes it, for one picture with a seed."""
+    given: dict[str, Any] = {
+        "key": "k",
+        "model": model,
+        "operation": Operation.GENERATE,
+        "prompt": "a fox",
+        "negative_prompt": None,
+        "width": None,
+        "height": None,
+        "params": {},
+        "slots": (Slot("g", 0, 7),),
+    }
+    return JobRequest(**{**given, **changes})
+
+
+async def drained(provider: Any, request: JobRequest, ref: JobRef | None = None) -> list:
+    """The events of a job, by its reference where there is one."""
+    known = await provider.submit(request) if ref is None else ref
+    return [event async for event in provider.events(request, known)]
+
+
+async def failure_of(
+    provider: Any, request: JobRequest, ref: JobRef | None = None
+) -> ProviderError:
+    """The error of a job; the provider is closed."""
+    with pytest.raises(ProviderError) as caught:
+        await drained(provider, request, ref)
+    await provider.close()
+    return caught.value
+
+
+def requests_of(server: Any, method: str, end: str = "") -> list[Seen]:
+    """The requests that a server got, by method and the end of their path."""
+    return [
+        one
+        for one in server.requests
+        if one.method == method and one.path.partition("?")[0].endswith(end)
+    ]
+
+
+# -- keys ------------------------------------------------------------------------------------------
+
+
+def shown_of(batch: wb.Batch) -> list[str]:
+    """Everything that a batch shows of itself."""
+    shown = [repr(batch), batch.to_python(), json.dumps(batch.settings())]
+    return shown + [repr(one) + repr(one.error) + one.detail for one in batch.all_generations()]
+
+
+def shown_by(ws: Any, provider: Any) -> list[str]:
+    """Everything that a workspace and a provider show of themselves."""
+    shown = [repr(provider), repr(vars(provider)), repr(vars(provider._line))]
+    doctor = ws.doctor()
+    assert doctor.problems == []
+    shown += [repr(ws.providers()), repr(ws.models()), repr(doctor.to_dict())]
+    shown += [ws.frame().to_csv(), ws.ledger().to_csv()]
+    return shown + [repr(entry) for entry in ws.debug.entries()]
+
+
+def assert_nowhere(secret: str, shown: Iterable[str], folder: Path) -> None:
+    """Check that a secret is in none of these texts, and in no file below a folder."""
+    assert not [text for text in shown if secret in text]
+    for path in folder.rglob("*"):
+        if path.is_file():
+            assert secret.encode() not in path.read_bytes(), path
+
+
+# -- pictures --------------------------------------------------------------------------------------
+
+
+def noise(side: int, kind: str = "PNG", mode: str = "RGB") -> bytes:
+    """A picture that nothing makes small: random pixels."""
+    pixels = os.urandom(side * side * len(mode))
+    held = io.BytesIO()
+    Image.frombytes(mode, (side, side), pixels).save(held, kind, quality=95)
+    return held.getvalue()

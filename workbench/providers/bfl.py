@@ -20,10 +20,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-import io
 import math
 from collections.abc import AsyncIterator, Mapping
-from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -35,11 +33,9 @@ from workbench.domain.jobs import (
     IdempotencyPolicy,
     ImageReady,
     JobEvent,
-    JobInput,
     JobRef,
     JobRequest,
     Log,
-    Partial,
     Queued,
     Running,
 )
@@ -48,17 +44,18 @@ from workbench.domain.records import JsonValue
 from workbench.domain.status import ErrorKind
 from workbench.errors import InvalidRequest, ProviderError
 from workbench.providers import failures
+from workbench.providers.asking import object_of
 from workbench.providers.catalogue import Entry
-from workbench.providers.hosted import Hosted, inputs_of, read_input, read_json
-from workbench.providers.http import Answer
+from workbench.providers.failures import billed, sentence_of
+from workbench.providers.hosted import Hosted
+from workbench.providers.inputs import base64_of, inputs_of, read_input, read_mask
+from workbench.providers.pictures import Previews
 from workbench.providers.redaction import Secret, plain
 
 MAX_JSON_BYTES = 4_000_000  # of a job's state; a preview may be in it
-_LARGEST_PREVIEW = 256_000
 _LONGEST_PROMPT = 10_000
 _CREDIT = Decimal("0.01")  # US dollars
 _SEED_BITS = 2**32 - 1
-_LONGEST_PAUSE_S = 600.0
 
 _NOT_FOUND = "task not found"
 _MODERATED = frozenset({"request moderated", "content moderated"})
@@ -122,6 +119,7 @@ class BFL(Hosted):
         clock = asyncio.get_running_loop().time
         absent_until = clock() + self.absent_s
         percent, sketch = -1, b""
+        previews = Previews(index)
         while True:
             await pace.wait()
             try:
@@ -145,17 +143,19 @@ class BFL(Hosted):
                 if words:
                     yield Log(f"{self.title}: {status}. {words}", index)
                 if status in _MODERATED:
-                    raise self._refused(words, ErrorKind.BLOCKED)
-                raise self._ended_badly(words)
+                    raise _with_cost(self._refused(words, ErrorKind.BLOCKED), told)
+                raise _with_cost(self._ended_badly(words), told)
             now = _percent(told.get("progress"))
             if now != percent:
                 pace.moved()
                 percent = now
             yield Running(max(0, percent), 100 if percent >= 0 else None, index)
             preview = await self._preview(told.get("preview"))
-            if preview and preview != sketch:
+            if preview != sketch:
                 sketch = preview
-                yield Partial(preview, index)
+                event = await previews.event(preview)
+                if event is not None:
+                    yield event
         ready, done = await self._finished(request, ref, told)
         yield ready
         yield done
@@ -187,7 +187,7 @@ class BFL(Hosted):
 
     async def _images(self, request: JobRequest, entry: Entry) -> dict[str, JsonValue]:
         """Read the images that go in, the one to be changed first."""
-        given = inputs_of(request, "source") + inputs_of(request, "reference")
+        given = inputs_of(request, "source", "reference")
         field = entry.send.get("image")
         most = max(1, entry.model.max_references) if field else 0
         if len(given) > most:
@@ -198,10 +198,10 @@ class BFL(Hosted):
         images: dict[str, JsonValue] = {}
         for place, one in enumerate(given, 1):
             name = str(field) if place == 1 else f"{field}_{place}"
-            images[name] = await _base64_of(await read_input(one))
+            images[name] = await base64_of(await read_input(one))
         mask = inputs_of(request, "mask")
         if mask and entry.send.get("mask"):
-            images[str(entry.send["mask"])] = await _base64_of(await read_mask(mask[0]))
+            images[str(entry.send["mask"])] = await base64_of(await read_mask(mask[0]))
         return images
 
     # -- what is answered -------------------------------------------------------------------------
@@ -213,45 +213,28 @@ class BFL(Hosted):
         headers = {"Accept": "application/json", **self._headers(url)}
         answer = await self._line.open(method, url, headers=headers, json=json, creates=creates)
         try:
-            if not answer.ok:
-                body = await answer.error_body()
-                if method == "GET" and answer.status == 404 and _NOT_FOUND in _text(body):
-                    return {"status": _NOT_FOUND}
-                raise await self._failure(answer, body)
-            try:
-                value = await read_json(await answer.body(max_bytes=MAX_JSON_BYTES))
-            except ValueError:
-                kind = plain(answer.content_type) or "nothing that has a type"
-                raise answer.unreadable(f"something that is not whole JSON ({kind})") from None
-            if not isinstance(value, dict):
-                raise answer.unreadable("JSON of another shape")
-            return value
+            if answer.ok:
+                return await object_of(answer, self._line.clean, max_bytes=MAX_JSON_BYTES)
+            body = await answer.error_body()
+            if method == "GET" and answer.status == 404 and _NOT_FOUND in _text(body):
+                return {"status": _NOT_FOUND}
+            raise answer.error(self._cleaned(body))
         finally:
             await answer.close()
 
-    async def _failure(self, answer: Answer, body: bytes) -> ProviderError:
-        error = answer.error(self._cleaned(body))
-        if error.kind is ErrorKind.RATE_LIMIT and error.retry_after_s is None:
-            # It says how long to wait in the body.
-            with suppress(ValueError):
-                value = await read_json(body)
-                pause = _number(value.get("retry_after")) if isinstance(value, dict) else None
-                error.retry_after_s = None if pause is None else min(float(pause), _LONGEST_PAUSE_S)
-        return error
-
-    def _cleaned(self, body: bytes) -> failures.Said:
-        said = super()._cleaned(body)
-        return replace(said, words=ended(said.words))
-
     def _said_in(self, value: Any) -> failures.Said:
-        """Name the field that was refused, where the error does."""
-        detail = value.get("detail") if isinstance(value, dict) else None
+        """Name the field that was refused, where the error does; and how long to wait."""
+        said = super()._said_in(value)
+        if not isinstance(value, dict):
+            return said
+        detail = value.get("detail")
         first = detail[0] if isinstance(detail, list) and detail else None
         if isinstance(first, dict) and isinstance(first.get("msg"), str):
             place = first.get("loc")
             field = str(place[-1]) if isinstance(place, list) and place else ""
             return failures.Said(f"{field}: {first['msg']}" if field else first["msg"])
-        return super()._said_in(value)
+        pause = _number(value.get("retry_after"))
+        return replace(said, retry_after_s=None if pause is None else float(pause))
 
     def _words_of(self, told: Mapping[str, Any]) -> str:
         """Return what is said about a job that ended without a picture."""
@@ -260,8 +243,8 @@ class BFL(Hosted):
             lists = [one for one in details.values() if isinstance(one, list)]
             reasons = [text for one in lists for text in one if isinstance(text, str)]
             if reasons:
-                return ended(self._line.clean(", ".join(reasons[:10])))
-        return ended(self._line.clean(self._said_in(details).words))
+                return sentence_of(self._line.clean(", ".join(reasons[:10])))
+        return sentence_of(self._line.clean(self._said_in(details).words))
 
     def _ended_badly(self, words: str) -> ProviderError:
         # Not "transient": such a job is asked for again, and says the same for ever.
@@ -286,7 +269,7 @@ class BFL(Hosted):
         result = result if isinstance(result, dict) else {}
         sample = result.get("sample")
         if not sample:
-            raise self._refused("ready, without a picture", ErrorKind.BLOCKED)
+            raise _with_cost(self._refused("", ErrorKind.BLOCKED), told)
         data = await self._fetch(sample)
         charged = _number(told.get("cost"))
         charged = _number(ref.data.get("cost")) if charged is None else charged
@@ -310,62 +293,21 @@ class BFL(Hosted):
         """Return the picture of a preview; b"" where there is none that can be read."""
         values = preview.values() if isinstance(preview, dict) else [preview]
         text = next((one for one in values if isinstance(one, str) and len(one) > 20), "")
-        if text.startswith(("https://", "http://")):
-            with suppress(ProviderError):
-                data = await self._fetch(text)
-                return data if len(data) <= _LARGEST_PREVIEW else b""
+        try:
+            if text.startswith(("https://", "http://")):
+                return await self._fetch(text)
+            return base64.b64decode(text.rpartition(",")[2], validate=True)
+        except (ProviderError, binascii.Error, ValueError):
             return b""
-        with suppress(binascii.Error, ValueError):
-            data = base64.b64decode(text.rpartition(",")[2], validate=True)
-            return data if len(data) <= _LARGEST_PREVIEW else b""
-        return b""
 
 
-def ended(words: str) -> str:
-    """Return what somebody said with a mark at its end, as sentences have one.
+def _with_cost(error: ProviderError, told: Mapping[str, Any]) -> ProviderError:
+    """Return the error of a job that ended without a picture, billed where its end names a cost.
 
-    >>> ended("Insufficient credits"), ended("No!"), ended("")
-    ('Insufficient credits.', 'No!', '')
+    The cost that its beginning named is that of a picture.
     """
-    return f"{words}." if words and words[-1] not in ".!?…)" else words
-
-
-async def read_mask(given: JobInput) -> bytes:
-    """Read a mask of ours (transparent: paint anew) as one that is white there and else black."""
-    return await asyncio.to_thread(painted_white, await read_input(given))
-
-
-def painted_white(mask: bytes) -> bytes:
-    """Return a PNG that is white where `mask` is transparent, and black where it is opaque.
-
-    A mask without transparency is taken to be black and white already.
-
-    Raises
-    ------
-    ProviderError
-        It is no picture.
-    """
-    from PIL import Image, ImageChops
-
-    try:
-        with Image.open(io.BytesIO(mask)) as image:
-            clear = "A" in image.getbands() or "transparency" in image.info
-            white = (
-                ImageChops.invert(image.convert("RGBA").getchannel("A"))
-                if clear
-                else image.convert("L")
-            )
-        out = io.BytesIO()
-        white.save(out, "PNG")
-    except (OSError, ValueError) as error:
-        raise ProviderError(
-            ErrorKind.BAD_REQUEST, f"The mask cannot be read: {plain(str(error))}"
-        ) from None
-    return out.getvalue()
-
-
-async def _base64_of(content: bytes) -> str:
-    return (await asyncio.to_thread(base64.b64encode, content)).decode("ascii")
+    charged = _number(told.get("cost"))
+    return billed(error, charged * _CREDIT) if charged else error
 
 
 def _text(body: bytes) -> str:

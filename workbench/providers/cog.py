@@ -20,17 +20,18 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, Unpack
 
-from workbench.domain.jobs import FREE, JobEvent, JobRef, JobRequest, Queued
+from workbench.domain.jobs import JobEvent, JobRef, JobRequest, Queued
 from workbench.domain.records import JsonValue
 from workbench.domain.status import ErrorKind
-from workbench.errors import ConfigurationError, ProviderError
-from workbench.ports import ProviderState
+from workbench.errors import ProviderError
 from workbench.providers import failures
+from workbench.providers.asking import Told
 from workbench.providers.catalogue import Entry
-from workbench.providers.hosted import Told
+from workbench.providers.hosted import Options
 from workbench.providers.http import Patience
+from workbench.providers.own_server import OwnServer
 from workbench.providers.predictions import Predictor, has_ended, sign_of
 from workbench.providers.redaction import plain
 from workbench.providers.replicate_wire import images_of, input_of
@@ -44,7 +45,7 @@ _BUSY = re.compile(
 )
 
 
-class Cog(Predictor):
+class Cog(Predictor, OwnServer):
     """A server made by Cog, on a machine of your own: one model, no key, no costs.
 
     Parameters
@@ -67,31 +68,21 @@ class Cog(Predictor):
     help = "A model in a Cog server of your own."
     address_variable = "COG_URL"
     data = "cog"
-    needs_key = False
     usual_concurrency = 1  # a server has one place unless its model says otherwise
-    idempotency = FREE
+    how_to_set = (
+        "Set the environment variable COG_URL to the address of a Cog server, "
+        "http://127.0.0.1:5000 for example."
+    )
 
     def __init__(
         self,
         name: str | None = None,
         *,
         models: Sequence[Mapping[str, Any]] = (),
-        **options: Any,
+        **options: Unpack[Options],
     ) -> None:
-        super().__init__(name, models=models, **{"patience": _PATIENCE, **options})
-
-    def state(self) -> ProviderState:
-        """Ready where there is an address. It asks nobody."""
-        try:
-            self._base()
-        except ConfigurationError:
-            return ProviderState(
-                False,
-                "unreachable",
-                "Set the environment variable COG_URL to the address of a Cog server, "
-                "http://127.0.0.1:5000 for example.",
-            )
-        return super().state()
+        options.setdefault("patience", _PATIENCE)
+        super().__init__(name, models=models, **options)
 
     async def test(self) -> str:
         """Ask whether the server is ready.

@@ -17,75 +17,50 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Any, ClassVar
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, ClassVar, Unpack
 from urllib.parse import quote, urlencode
 
-from workbench.domain.jobs import (
-    FREE,
-    JobEvent,
-    JobInput,
-    JobRef,
-    JobRequest,
-    Log,
-)
+from workbench.domain.jobs import JobEvent, JobInput, JobRef, JobRequest, Log
 from workbench.domain.records import JsonValue
 from workbench.domain.status import RETRYABLE, ErrorKind
 from workbench.errors import ConfigurationError, InvalidRequest, ProviderError
-from workbench.ports import ProviderState
 from workbench.providers import comfyui_socket, comfyui_workflow
-from workbench.providers.asking import apart
+from workbench.providers.asking import MAX_IMAGE_BYTES, apart, read_json
 from workbench.providers.catalogue import FORMAT, Entry, catalogue_of
 from workbench.providers.comfyui_following import NO_LIBRARY, Following, State
 from workbench.providers.comfyui_socket import Socket
 from workbench.providers.comfyui_workflow import Workflow
-from workbench.providers.hosted import (
-    MAX_IMAGE_BYTES,
-    Hosted,
-    inputs_of,
-    read_input,
-    read_json,
-)
-from workbench.providers.http import USUAL_PATIENCE, Form, Patience
-from workbench.providers.polling import Pace
-from workbench.providers.redaction import Secret, plain
+from workbench.providers.hosted import Options
+from workbench.providers.http import Form
+from workbench.providers.inputs import ENDINGS, inputs_of, read_input
+from workbench.providers.own_server import OwnServer
+from workbench.providers.redaction import plain
 
 _NAMES = uuid.UUID("b0c6b6f3-0f0e-5d5b-9a53-7b1f3c6b6f0e")  # where our ids come from
 _MAX_LIST_BYTES = 50_000_000  # the queue holds every waiting graph
-_ENDINGS = {"image/jpeg": "jpg", "image/webp": "webp", "image/gif": "gif"}
-_HOW_TO_SET = (
-    "Set the environment variable COMFYUI_URL to the address of your ComfyUI, for example "
-    "http://127.0.0.1:8188."
-)
 
 
-class ComfyUI(Hosted):
+class ComfyUI(OwnServer):
     """A ComfyUI server; its models are workflows.
 
     Parameters
     ----------
     name:
         Its name in the workspace; models are called ``<name>:<workflow>``.
-    base_url:
-        Address of the server; None: COMFYUI_URL.
-    key:
-        Where a proxy before it wants one: sent as a bearer token.
     workflows:
         By name: a path, a graph in API format, or a description with declared inputs (see
         `workbench.providers.comfyui_workflow`).
-    concurrency:
-        Jobs at once over all processes of a workspace. The server makes one after the other; a
-        second one that waits there saves the pause between them.
-    patience:
-        Limits of time of each request.
-    pace:
-        Makes what decides how often a job is asked for where there is no websocket.
     deadline_s:
         Seconds for a job, with its time in the server's queue.
     quiet_s:
         Seconds without a word on the websocket after which the job is asked for.
+    **options:
+        As for every hosted provider. `base_url`: address of the server; None: COMFYUI_URL. `key`:
+        where a proxy before it wants one; it is sent as a bearer token. `concurrency`: the server
+        makes one picture after the other; a second one that waits there saves the pause between
+        them. `patience`: of each request. `pace`: for where there is no websocket.
 
     Raises
     ------
@@ -103,31 +78,22 @@ class ComfyUI(Hosted):
     help = "Workflows of your own ComfyUI. It costs nothing."
     address_variable: ClassVar[str] = "COMFYUI_URL"
     data: ClassVar[str] = "comfyui"
-    needs_key = False
     usual_concurrency: ClassVar[int] = 2
-    idempotency = FREE
+    how_to_set = (
+        "Set the environment variable COMFYUI_URL to the address of your ComfyUI, for example "
+        "http://127.0.0.1:8188."
+    )
 
     def __init__(
         self,
         name: str | None = None,
         *,
-        base_url: str | None = None,
-        key: str | Secret | None = None,
         workflows: Mapping[str, object] | None = None,
-        concurrency: int | None = None,
-        patience: Patience = USUAL_PATIENCE,
-        pace: Callable[[], Pace] = Pace,
         deadline_s: float = 3600.0,
         quiet_s: float = 20.0,
+        **options: Unpack[Options],
     ) -> None:
-        super().__init__(
-            name,
-            base_url=base_url,
-            key=key,
-            concurrency=concurrency,
-            patience=patience,
-            pace=pace,
-        )
+        super().__init__(name, **options)
         self.deadline_s = deadline_s
         self._quiet_s = quiet_s
         given = {
@@ -139,12 +105,6 @@ class ComfyUI(Hosted):
             comfyui_workflow.workflow_of(entry.model.name, entry.send)
 
     # -- what people see --------------------------------------------------------------------------
-
-    def state(self) -> ProviderState:
-        """Ready where there is an address. It asks nobody."""
-        if self._is_unset():
-            return ProviderState(False, "unreachable", _HOW_TO_SET)
-        return super().state()
 
     async def test(self) -> str:
         """Ask for its version and what it works with."""
@@ -236,12 +196,12 @@ class ComfyUI(Hosted):
 
     async def _uploaded(self, request: JobRequest, workflow: Workflow) -> dict[str, list[str]]:
         """Upload the images that go in; return their names there by what they are."""
-        source, references = inputs_of(request, "source"), inputs_of(request, "reference")
-        wanted = {"references": references, "mask": inputs_of(request, "mask")}
+        wanted = {"mask": inputs_of(request, "mask")}
         if "source" in workflow.places:
-            wanted["source"] = source
-        else:
-            wanted["references"] = source + references  # the one to be changed is the first
+            wanted["references"] = inputs_of(request, "reference")
+            wanted["source"] = inputs_of(request, "source")
+        else:  # the one to be changed is the first
+            wanted["references"] = inputs_of(request, "source", "reference")
         for what, given in wanted.items():
             room = len(workflow.places.get(what, ()))
             if len(given) > room:
@@ -254,7 +214,7 @@ class ComfyUI(Hosted):
         content = await read_input(given)
         # Named after its content: what is there already is not stored twice.
         digest = hashlib.sha256(content).hexdigest()[:24]
-        name = f"workbench-{digest}.{_ENDINGS.get(given.mime, 'png')}"
+        name = f"workbench-{digest}.{ENDINGS.get(given.mime, 'png')}"
         form = Form({"type": "input"}, [("image", (name, content, given.mime))])
         told = (await self._ask("POST", self._address("/upload/image"), form=form)).object()
         stored, folder = told.get("name"), told.get("subfolder")
@@ -350,7 +310,7 @@ class ComfyUI(Hosted):
             if answer.status in (404, 405):
                 return False
             if not answer.ok:
-                raise answer.error(self._cleaned(await answer.error_body()))
+                raise await self._failure(answer)
             await answer.body(max_bytes=_MAX_LIST_BYTES)
             return True
         finally:
@@ -368,7 +328,7 @@ class ComfyUI(Hosted):
                     "to have it made anew.",
                 )
             if not answer.ok:
-                raise answer.error(self._cleaned(await answer.error_body()))
+                raise await self._failure(answer)
             return await answer.body(max_bytes=MAX_IMAGE_BYTES)
         finally:
             await answer.close()
@@ -384,16 +344,6 @@ class ComfyUI(Hosted):
         )
 
     # -- settings ---------------------------------------------------------------------------------
-
-    def _is_unset(self) -> bool:
-        if self._base_url is not None or self._set_base_url is not None:
-            return False
-        return not os.environ.get(self.address_variable, "").strip()
-
-    def _base(self) -> str:
-        if self._is_unset():
-            raise ConfigurationError(_HOW_TO_SET)
-        return super()._base()
 
     def _entries(self) -> Mapping[str, Entry]:
         return {**super()._entries(), **self._own_models}

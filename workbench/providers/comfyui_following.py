@@ -13,7 +13,6 @@ from workbench.domain.jobs import (
     JobRef,
     JobRequest,
     Log,
-    Partial,
     Queued,
     Running,
 )
@@ -27,9 +26,9 @@ from workbench.providers.comfyui_socket import (
     Socket,
     SocketLost,
     Step,
-    small_preview,
 )
 from workbench.providers.comfyui_workflow import Workflow
+from workbench.providers.pictures import Previews
 from workbench.providers.polling import Pace
 from workbench.providers.redaction import plain
 
@@ -95,6 +94,7 @@ class Following:
         self._clean = clean
         self._pace = pace
         self._quiet_s = quiet_s
+        self._previews = Previews(self._index)
         self._socket: Socket | None = None
         self._refusals = 0
         self._ending = False
@@ -170,9 +170,9 @@ class Following:
                 if isinstance(message, Step):
                     yield Running(message.value, message.total, self._index)
                 elif isinstance(message, Preview):
-                    data = await small_preview(message.data)
-                    if data is not None:
-                        yield Partial(data, self._index)
+                    preview = await self._previews.event(message.data)
+                    if preview is not None:
+                        yield preview
                 elif waits and isinstance(message, (Begun, QueueMoved)):
                     return
         except SocketLost:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import io
 import json
 import logging
 import struct
@@ -20,10 +19,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-LARGEST_PREVIEW = 256_000
+from workbench.providers.http import Headers, revealed
+from workbench.providers.redaction import bare
+
 _LARGEST_MESSAGE = 8 * 2**20
-_MOST_PIXELS = 50_000_000  # of a preview that is worth making smaller
-_SIDES = (768, 512, 256)
 _MOST_UNREAD = 32  # messages, until the server has to wait
 _OPEN_S = 10.0
 _CLOSE_S = 2.0
@@ -102,9 +101,7 @@ class Socket:
         self._prompt_id = prompt_id
 
     @classmethod
-    async def open(
-        cls, client: Any, url: str, headers: Mapping[str, str], prompt_id: str
-    ) -> Socket:
+    async def open(cls, client: Any, url: str, headers: Headers, prompt_id: str) -> Socket:
         """Connect, and say that previews may come with what they belong to.
 
         Raises
@@ -115,18 +112,20 @@ class Socket:
         options = await asyncio.to_thread(_options, client, url)
         try:
             connection = await _without_redirects(client)(
-                url, additional_headers=dict(headers), **options
+                url, additional_headers=revealed(headers), **options
             )
-        except Exception as error:  # noqa: BLE001 - whatever the client raises, there is no socket
-            raise SocketLost(type(error).__name__) from None
+            try:
+                await connection.send(_CAN)
+            except BaseException:  # also a cancel: nobody else could close it
+                await _cut(connection)
+                raise
+            return cls(connection, prompt_id)
+        except BaseException as error:  # noqa: BLE001 - raised again, without the client's frames
+            failed = _lost_or(error)
         try:
-            await connection.send(_CAN)
-        except BaseException as error:
-            await _cut(connection)
-            if isinstance(error, Exception):
-                raise SocketLost(type(error).__name__) from None
-            raise
-        return cls(connection, prompt_id)
+            raise failed
+        finally:
+            del failed  # or the error and this frame would keep one another
 
     async def next(self, timeout_s: float) -> Message | None:
         """Return the next message that says something; None if none came in time.
@@ -138,19 +137,26 @@ class Socket:
         """
         try:
             async with asyncio.timeout(timeout_s):
-                while True:
-                    raw = await self._connection.recv()
-                    message = (
-                        read_binary(raw, self._prompt_id)
-                        if isinstance(raw, bytes)
-                        else read_text(raw, self._prompt_id)
-                    )
-                    if message is not None:
-                        return message
+                return await self._heard()
         except TimeoutError:
             return None
-        except Exception as error:  # noqa: BLE001 - as in `open`
-            raise SocketLost(type(error).__name__) from None
+        except BaseException as error:  # noqa: BLE001 - as in `open`
+            failed = _lost_or(error)
+        try:
+            raise failed
+        finally:
+            del failed  # as in `open`
+
+    async def _heard(self) -> Message:
+        while True:
+            raw = await self._connection.recv()
+            message = (
+                read_binary(raw, self._prompt_id)
+                if isinstance(raw, bytes)
+                else read_text(raw, self._prompt_id)
+            )
+            if message is not None:
+                return message
 
     async def close(self) -> None:
         """Cut it."""
@@ -163,7 +169,7 @@ async def _cut(connection: Any) -> None:
     A closing handshake would not be heard where more has come than was read: the client stops
     reading then. There is nothing to lose, as what matters is asked for by HTTP.
     """
-    with suppress(Exception):
+    with suppress(*_failures()):
         connection.transport.abort()
         async with asyncio.timeout(_CLOSE_S):
             await connection.wait_closed()
@@ -222,34 +228,6 @@ def read_binary(message: bytes, prompt_id: str) -> Preview | None:
     return Preview(rest[number:])
 
 
-async def small_preview(data: bytes) -> bytes | None:
-    """Return a preview of at most 256 kB: made smaller if need be, or None if that cannot be."""
-    if len(data) <= LARGEST_PREVIEW:
-        return data or None
-    return await asyncio.to_thread(_smaller, data)
-
-
-def _smaller(data: bytes) -> bytes | None:
-    from PIL import Image
-
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            if image.width * image.height > _MOST_PIXELS:
-                return None
-            image.draft("RGB", (_SIDES[0], _SIDES[0]))
-            picture = image.convert("RGB")
-        for side in _SIDES:
-            picture.thumbnail((side, side))
-            out = io.BytesIO()
-            picture.save(out, "JPEG", quality=80)
-            if out.tell() <= LARGEST_PREVIEW:
-                return out.getvalue()
-    # What PIL raises for broken and for enormous pictures.
-    except (OSError, ValueError, SyntaxError, RuntimeWarning, Image.DecompressionBombError):
-        return None
-    return None
-
-
 def _step(data: Mapping[str, Any]) -> Step | None:
     value, total = data.get("value"), data.get("max")
     # Numbers may come as 3.0; one of one is how nodes without steps say that they are done.
@@ -267,6 +245,23 @@ def _running_node(nodes: object) -> Step | None:
             if step is not None:
                 return step
     return None
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """Return what the client raises for connections; ValueError: for addresses that are none."""
+    from websockets.exceptions import WebSocketException
+
+    return OSError, EOFError, ValueError, WebSocketException
+
+
+def _lost_or(error: BaseException) -> BaseException:
+    """Return SocketLost for what the client raises for connections, and anything else as it is.
+
+    Both are without frames, since those of the client hold the headers, and so the key.
+    """
+    if isinstance(error, _failures()):
+        return SocketLost(type(error).__name__)
+    return bare(error)
 
 
 def _options(client: Any, url: str) -> dict[str, Any]:

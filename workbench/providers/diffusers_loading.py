@@ -99,7 +99,7 @@ def device_for(wanted: str) -> str:
         import diffusers  # noqa: F401 - here, so that a broken installation is a sentence
         import torch
         import transformers  # noqa: F401
-    except Exception as error:  # noqa: BLE001 - a broken library raises what it likes
+    except Exception as error:  # noqa: BLE001 - a border: a broken library raises what it likes
         raise ProviderError(
             ErrorKind.UNAVAILABLE,
             "torch, diffusers or transformers is installed, but cannot be used: "

@@ -8,9 +8,9 @@ import io
 import math
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from workbench.domain.jobs import (
     Done,
@@ -18,13 +18,13 @@ from workbench.domain.jobs import (
     JobInput,
     JobRequest,
     Log,
-    Partial,
     Running,
     Slot,
 )
 from workbench.domain.status import ErrorKind
 from workbench.errors import ProviderError, WorkbenchError
 from workbench.providers.diffusers_failures import of_loading, of_painting
+from workbench.providers.diffusers_following import Following
 from workbench.providers.diffusers_loading import (
     Loaded,
     device_for,
@@ -32,13 +32,10 @@ from workbench.providers.diffusers_loading import (
     load,
     versions,
 )
-from workbench.providers.diffusers_preview import Preview
 from workbench.providers.diffusers_sources import Source, local_folder, traits_of
 from workbench.providers.diffusers_studio import Order
 from workbench.providers.redaction import plain
 
-_PREVIEW_EVERY_S = 0.5
-_PREVIEW_SHARE = 10  # a preview may take a tenth of the time
 _USUAL_SIDE = 1024
 _MOST_SIDE = 4096
 
@@ -96,6 +93,7 @@ class Painter:
                     _painted(order, request, slot, loaded=loaded, pipeline=pipeline, begin=begin)
                 )
         except Exception as error:
+            # A border: libraries and models of other people run here. What has no sentence goes on.
             # In this thread's frames lie pictures; the exception must not keep them.
             failure = of_painting(error, loaded.source.name, loaded.device)
             _forget_frames(error)
@@ -121,7 +119,7 @@ class Painter:
         started = time.monotonic()
         try:
             loaded = load(source, device, self.dtype)
-        except Exception as error:  # noqa: BLE001 - whatever keeps it from loading is a sentence
+        except Exception as error:  # noqa: BLE001 - a border, as in `paint`: it becomes a sentence
             failure = of_loading(error, source, device)
             _forget_frames(error)
         else:
@@ -196,9 +194,9 @@ def _painted(
         order.tell(Log(f"{type(pipeline).__name__} takes no {what}; it was left out.", slot.index))
     # Drawn on the CPU, numbers are the same on every device.
     arguments["generator"] = torch.Generator("cpu").manual_seed(seed % 2**64)
-    watch = _Watch(order, slot.index, loaded, pipeline, size)
+    following = Following(order, slot.index, loaded, pipeline, size)
     order.tell(Running(0, _steps(arguments), slot.index))
-    with watch.attached(arguments, takes), torch.no_grad():
+    with following.attached(arguments, takes), torch.no_grad():
         result = pipeline(**arguments)
     order.check()
     return ImageReady(_encoded(result, loaded), slot.index, seed=seed)
@@ -310,112 +308,6 @@ def _encoded(result: Any, loaded: Loaded) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, format="PNG")
     return buffer.getvalue()
-
-
-class _Watch:
-    """Follows one picture: tells steps and previews, and ends it when nobody wants it."""
-
-    def __init__(
-        self,
-        order: Order,
-        index: int,
-        loaded: Loaded,
-        pipeline: Any,
-        size: tuple[int, int] | None,
-    ) -> None:
-        self._order = order
-        self._index = index
-        self._loaded = loaded
-        self._pipeline = pipeline
-        self._size = size
-        self._preview_at = 0.0
-
-    @contextlib.contextmanager
-    def attached(self, arguments: dict[str, Any], takes: Any) -> Iterator[None]:
-        """Listen to a call with these arguments."""
-        if "callback_on_step_end" in takes:
-            arguments["callback_on_step_end"] = self._after_step
-            yield
-            return
-        # Pipelines without that callback still draw a bar: it becomes ours for this call.
-        self._pipeline.progress_bar = self._bar
-        try:
-            yield
-        finally:
-            del self._pipeline.progress_bar
-
-    def _after_step(self, pipeline: Any, step: int, _time: Any, tensors: Any) -> Any:
-        self._wait_for_device()
-        self._order.check()
-        total = getattr(pipeline, "num_timesteps", None) or len(pipeline.scheduler.timesteps)
-        self._order.tell(Running(step + 1, total, self._index))
-        latents = tensors.get("latents")
-        if latents is not None and step + 1 < total and time.monotonic() >= self._preview_at:
-            self._preview(latents)
-        return tensors
-
-    def _wait_for_device(self) -> None:
-        # A GPU is sent work far ahead: without this, steps were told, and cancels heard, long
-        # before they are true.
-        import torch
-
-        kind = self._loaded.device.partition(":")[0]
-        if kind == "cuda":
-            torch.cuda.synchronize(self._loaded.device)
-        elif kind == "mps":
-            torch.mps.synchronize()
-
-    def _preview(self, latents: Any) -> None:
-        started = time.monotonic()
-        try:
-            if self._loaded.preview is None:
-                self._loaded.preview = Preview(self._loaded.pipeline)
-                started = time.monotonic()
-            if isinstance(self._loaded.preview, Preview):
-                data = self._loaded.preview.picture(self._pipeline, latents, self._size)
-                if data is not None:
-                    self._order.tell(Partial(data, self._index))
-        except Exception as error:  # noqa: BLE001 - a picture without previews is a picture
-            self._loaded.preview = False
-            self._order.tell(Log(f"No previews of {self._loaded.source.name}: {plain(str(error))}"))
-        now = time.monotonic()
-        self._preview_at = now + max(_PREVIEW_EVERY_S, _PREVIEW_SHARE * (now - started))
-
-    def _bar(self, iterable: Any = None, total: int | None = None) -> _Bar:
-        return _Bar(self._tell_step, iterable, total)
-
-    def _tell_step(self, step: int, total: int | None) -> None:
-        self._wait_for_device()
-        self._order.check()
-        self._order.tell(Running(step, total, self._index))
-
-
-class _Bar:
-    """What pipelines take for a progress bar: they go through it, or enter it and update it."""
-
-    def __init__(
-        self, tell: Callable[[int, int | None], None], iterable: Any, total: int | None
-    ) -> None:
-        self._tell = tell
-        self._iterable = iterable
-        self._total = len(iterable) if total is None and hasattr(iterable, "__len__") else total
-        self._done = 0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        """Nothing is drawn."""
-
-    def __iter__(self) -> Iterator[Any]:
-        for item in self._iterable or ():
-            yield item
-            self.update()
-
-    def update(self, steps: int = 1) -> None:
-        """Count steps that were made."""
-        self._done += steps
-        self._tell(self._done, self._total)
 
 
 # -- small things ---------------------------------------------------------------------------------

@@ -6,8 +6,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC
+from decimal import Decimal
 from email.utils import parsedate_to_datetime
 
+from workbench.domain.money import USD
 from workbench.domain.status import ErrorKind
 from workbench.errors import ProviderError
 
@@ -15,6 +17,7 @@ from workbench.errors import ProviderError
 _OF_A_GATEWAY = frozenset({408, 502, 504, 520, 522, 524})
 # Busy, locked, too early, at capacity: said before any work is done.
 _BUSY = frozenset({409, 423, 425, 503, 529})
+_LONGEST_PAUSE_S = 600.0  # that a body may ask for
 _NOT_LIKED = "does not accept this request"
 
 
@@ -23,11 +26,12 @@ class Said:
     """The error in an answer's body, as far as it could be read.
 
     `words` are the provider's, made harmless; `kind` is set where a code in the body says more
-    than the status does.
+    than the status does, `retry_after_s` where the body asks to wait.
     """
 
     words: str = ""
     kind: ErrorKind | None = None
+    retry_after_s: float | None = None
 
 
 NOTHING_SAID = Said()
@@ -53,14 +57,16 @@ def of_status(
     said:
         What the body says.
     retry_after_s:
-        What the answer asks to wait.
+        What the answer's headers ask to wait; None: what its body does.
     creates:
         The request would have cost something: an answer that leaves its end open says so.
     key_hint:
         What the key is called ("OPENAI_API_KEY").
     """
     kind = said.kind or _kind_of(status)
-    words = f" It says: {_sentence(said.words)}" if said.words else ""
+    words = f" It says: {sentence_of(said.words)}" if said.words else ""
+    if retry_after_s is None and said.retry_after_s is not None:
+        retry_after_s = min(said.retry_after_s, _LONGEST_PAUSE_S)
     if kind is ErrorKind.AUTH:
         sentence = (
             f"{title} did not accept {key_hint}. Check it, and that it may make images."
@@ -86,8 +92,36 @@ def of_status(
     return ProviderError(kind, sentence, retry_after_s=retry_after_s, maybe_sent=lost)
 
 
-def _sentence(words: str) -> str:
-    return words if words.endswith((".", "!", "?", "…")) else f"{words}."
+def billed(error: ProviderError, cost: Decimal | None = None) -> ProviderError:
+    """Return an error whose job the provider bills although there is no picture.
+
+    Parameters
+    ----------
+    error:
+        Why there is none.
+    cost:
+        What it is billed, in US dollars; None: that is not told, and what was reserved counts.
+
+    Examples
+    --------
+    >>> error = billed(ProviderError(ErrorKind.BLOCKED, "It was held back."), Decimal("0.04"))
+    >>> error.charged, error.ended, error.cost, error.unit
+    (True, True, Decimal('0.04'), 'USD')
+    """
+    error.charged = error.ended = True
+    error.maybe_sent = False
+    if cost is not None:
+        error.cost, error.unit = cost, USD
+    return error
+
+
+def sentence_of(words: str) -> str:
+    """Return what somebody said with a mark at its end, as sentences have one.
+
+    >>> sentence_of("Insufficient credits"), sentence_of("No!"), sentence_of("")
+    ('Insufficient credits.', 'No!', '')
+    """
+    return words if not words or words.endswith((".", "!", "?", "…")) else f"{words}."
 
 
 def _kind_of(status: int) -> ErrorKind:

@@ -251,7 +251,7 @@ def said_by(value: object) -> Said:
     "detail" and perhaps "error_type", and that of fal's other API is ``{"error": {…}}``.
 
     >>> said_by({"detail": [{"loc": ["body", "seed"], "msg": "must be a number.", "type": "x"}]})
-    Said(words='seed: must be a number.', kind=None)
+    Said(words='seed: must be a number.', kind=None, retry_after_s=None)
     """
     if not isinstance(value, dict):
         return NOTHING_SAID

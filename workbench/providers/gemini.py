@@ -26,7 +26,6 @@ from workbench.domain.jobs import (
     JobRef,
     JobRequest,
     Log,
-    Partial,
     Queued,
     Running,
     Slot,
@@ -36,23 +35,16 @@ from workbench.domain.records import JsonValue
 from workbench.domain.status import ErrorKind
 from workbench.errors import ProviderError
 from workbench.providers import failures, gemini_wire
-from workbench.providers.gemini_wire import Interaction, Reading, TokenRates, Tokens
-from workbench.providers.hosted import (
-    MAX_IMAGE_BYTES,
-    MAX_JSON_BYTES,
-    Hosted,
-    Told,
-    inputs_of,
-    read_input,
-    read_json,
-)
-from workbench.providers.http import Answer, Form
+from workbench.providers.asking import EVENTS, chunks_of, of_another_shape
+from workbench.providers.failures import billed
+from workbench.providers.gemini_tokens import TokenRates, Tokens
+from workbench.providers.gemini_wire import Interaction, Reading
+from workbench.providers.hosted import Hosted
+from workbench.providers.inputs import inputs_of, read_input
+from workbench.providers.pictures import Previews
 from workbench.providers.redaction import Secret, plain
 
-_MAX_EVENT_BYTES = MAX_IMAGE_BYTES * 4 // 3 + 100_000
-_MAX_PREVIEW_BYTES = 256_000
 _REVISION = {"Api-Revision": "2026-05-20"}  # of interactions, as google-genai 3.4.0 sends it
-EVENTS = "text/event-stream"
 _WAITS = frozenset({"queued"})
 _ENDS = frozenset(
     {"completed", "failed", "cancelled", "incomplete", "budget_exceeded", "requires_action"}
@@ -79,73 +71,18 @@ class GoogleHosted(Hosted):
     def _authorization(self, key: Secret) -> dict[str, str]:
         return {"x-goog-api-key": key.reveal()}
 
-    async def _ask(
-        self,
-        method: str,
-        url: str,
-        *,
-        json: JsonValue = None,
-        form: Form | None = None,
-        headers: Mapping[str, str] | None = None,
-        creates: bool = False,
-        max_bytes: int = MAX_JSON_BYTES,
-    ) -> Told:
-        """Ask as every provider does; the wait that an error asks for is in its body here."""
-        accept = {"Accept": "application/json", **(headers or {})}
-        answer = await self._opened(
-            method, url, json=json, form=form, headers=accept, creates=creates
-        )
-        try:
-            return Told(
-                answer.status, answer.headers, await _json_of(answer, self._line.clean, max_bytes)
-            )
-        finally:
-            await answer.close()
-
-    async def _opened(
-        self,
-        method: str,
-        url: str,
-        *,
-        json: JsonValue = None,
-        form: Form | None = None,
-        headers: Mapping[str, str],
-        creates: bool,
-    ) -> Answer:
-        """Return an answer that says success; whoever gets it closes it."""
-        answer = await self._line.open(
-            method,
-            url,
-            headers={**self._headers(url), **headers},
-            json=json,
-            form=form,
-            creates=creates,
-        )
-        if answer.ok:
-            return answer
-        try:
-            body = await answer.error_body()
-        finally:
-            await answer.close()
-        try:
-            said, wait_s = gemini_wire.error_in(await read_json(body))
-        except ValueError:
-            said, wait_s = failures.NOTHING_SAID, None
-        error = answer.error(replace(said, words=self._line.clean(said.words)))
-        if error.retry_after_s is None:
-            error.retry_after_s = wait_s
-        raise error
+    def _said_in(self, value: Any) -> failures.Said:
+        return gemini_wire.error_in(value)
 
     def _error_of(self, value: Any, *, creates: bool) -> ProviderError:
         """Return the error for one that came inside of a success."""
-        said, wait_s = gemini_wire.error_in(value)
+        said = gemini_wire.error_in(value)
         inner = value.get("error") if isinstance(value, dict) else None
         code = inner.get("code") if isinstance(inner, dict) else None
         return failures.of_status(
             self.title,
             code if isinstance(code, int) and 400 <= code <= 599 else 500,
             replace(said, words=self._line.clean(said.words)),
-            retry_after_s=wait_s,
             creates=creates,
             key_hint=self._line.key_hint,
         )
@@ -223,18 +160,24 @@ class Gemini(GoogleHosted):
             body = await asyncio.to_thread(gemini_wire.content_body, request, slot, send, images)
             spent, reading = Tokens(), Reading()
             for last in (False, True):
-                reading = Reading()
+                before, reading = reading, Reading()
                 content = self._content(request, slot, send, body, reading)
-                async with aclosing(content):
-                    async for event in content:
-                        yield event
+                try:
+                    async with aclosing(content):
+                        async for event in content:
+                            yield event
+                except ProviderError as error:
+                    if error.maybe_sent or not self._cost_of(request, spent):
+                        raise
+                    # Asked again, it was not answered: what was billed before would be forgotten.
+                    raise self._without_picture(request, before, spent) from None
                 usage |= reading.about
                 spent += reading.tokens
                 if reading.pictures or last or reading.reason not in gemini_wire.ASK_AGAIN:
                     break
                 yield Log(f"{self.title} sent no picture ({plain(reading.reason)}); asked again.")
             if not reading.pictures:
-                raise self._without_picture(reading)
+                raise self._without_picture(request, reading, spent)
             if len(reading.pictures) > 1:
                 yield Log(f"{self.title} sent {len(reading.pictures)} pictures instead of one.")
             cost = self._cost(request, spent)
@@ -264,6 +207,7 @@ class Gemini(GoogleHosted):
             creates=True,
         )
         step = 0
+        previews = Previews(slot.index)
         ended = False
         try:
             async with aclosing(chunks_of(answer, self._line.clean)) as chunks:
@@ -275,8 +219,9 @@ class Gemini(GoogleHosted):
                     for draft in await _in_thread(reading.take, chunk):
                         step += 1
                         yield Running(step, None, slot.index)
-                        if len(draft) <= _MAX_PREVIEW_BYTES:
-                            yield Partial(draft, slot.index)
+                        preview = await previews.event(draft)
+                        if preview is not None:
+                            yield preview
         except ProviderError:
             if not reading.pictures:
                 raise
@@ -286,17 +231,22 @@ class Gemini(GoogleHosted):
         if not (reading.pictures or reading.reason or ended):
             raise answer.unreadable("an end before its picture")
 
-    def _without_picture(self, reading: Reading) -> ProviderError:
+    def _without_picture(
+        self, request: JobRequest, reading: Reading, spent: Tokens
+    ) -> ProviderError:
+        """Return the error for an answer without a picture, with what its tokens cost."""
         kind = reading.kind()
         words = self._line.clean(reading.words)
         says = f" It says: {words}" if words else ""
         if kind is not None and kind is not ErrorKind.BAD_REQUEST:
-            return self._refused(reading.words or reading.reason, kind)
-        why = plain(reading.reason, limit=40) or "no reason given"
-        return ProviderError(
-            kind or ErrorKind.BLOCKED,
-            f"{self.title} sent no picture ({why}). Change the prompt, then retry.{says}",
-        )
+            error = self._refused(reading.words or reading.reason, kind)
+        else:
+            why = plain(reading.reason, limit=40) or "no reason given"
+            error = ProviderError(
+                kind or ErrorKind.BLOCKED,
+                f"{self.title} sent no picture ({why}). Change the prompt, then retry.{says}",
+            )
+        return self._with_cost(error, request, spent)
 
     # -- interactions -----------------------------------------------------------------------------
 
@@ -322,7 +272,7 @@ class Gemini(GoogleHosted):
                 before = now.status
             await pace.wait()
         if not now.pictures:
-            raise self._ended(now)
+            raise self._with_cost(self._ended(now), request, now.tokens)
         if len(now.pictures) > 1:
             yield Log(f"{self.title} sent {len(now.pictures)} pictures instead of one.")
         picture = now.pictures[-1]
@@ -355,6 +305,8 @@ class Gemini(GoogleHosted):
         url = self._address(f"/models/{quote(request.model)}:predict")
         body = gemini_wire.predict_body(request, len(slots))
         told = await self._ask("POST", url, json=body, creates=True)
+        if told.value != {} and "predictions" not in told.object():
+            raise of_another_shape(self)  # {} is how Google writes that there are none
         pictures, reasons = await _in_thread(gemini_wire.predictions_of, told.object())
         if len(pictures) > len(slots):
             yield Log(f"{self.title} sent {len(pictures)} pictures instead of {len(slots)}.")
@@ -368,16 +320,28 @@ class Gemini(GoogleHosted):
     # -- both -------------------------------------------------------------------------------------
 
     async def _images(self, request: JobRequest) -> list[gemini_wire.Given]:
-        given = inputs_of(request, "source") + inputs_of(request, "reference")
+        given = inputs_of(request, "source", "reference")
         return [(one.mime, await read_input(one)) for one in given]
 
     def _cost(self, request: JobRequest, tokens: Tokens) -> Decimal | None:
-        """Return what these tokens cost; None where none of them are said to be a picture's."""
+        """Return what a picture's tokens cost; None where none of them are said to be of one."""
+        return self._cost_of(request, tokens) if tokens.image_out else None
+
+    def _cost_of(self, request: JobRequest, tokens: Tokens) -> Decimal | None:
         entry = self._entries().get(request.model)
         rates = entry.send.get("usd_per_million_tokens") if entry is not None else None
-        if not isinstance(rates, dict) or not tokens.image_out:
-            return None
-        return TokenRates.of(rates).cost(tokens)
+        return TokenRates.of(rates).cost(tokens) if isinstance(rates, dict) else None
+
+    def _with_cost(
+        self, error: ProviderError, request: JobRequest, tokens: Tokens
+    ) -> ProviderError:
+        """Return the error, billed with what was counted: words and thoughts cost, too.
+
+        Google bills by tokens, and not by pictures; answers that are no success are not. That
+        a refused prompt is billed, too, where its answer counts tokens, is only believed.
+        """
+        cost = self._cost_of(request, tokens)
+        return billed(error, cost) if cost else error
 
 
 def _in_background(request: JobRequest, send: Mapping[str, Any]) -> bool:
@@ -392,42 +356,6 @@ def _ready(data: bytes, slot: Slot, cost: Decimal | None) -> ImageReady:
         cost=cost,
         unit=None if cost is None else USD,
     )
-
-
-async def chunks_of(
-    answer: Answer, clean: Callable[[object], str], *, max_bytes: int = MAX_JSON_BYTES
-) -> AsyncGenerator[dict[str, Any]]:
-    """Yield the JSON objects of an answer, whether it is a stream of events or came at once.
-
-    What it is decides, not what was asked for: gateways that cannot stream send it at once.
-    `clean` makes harmless what is said about an answer that is neither.
-    """
-    if answer.content_type == EVENTS:
-        most = min(max_bytes, _MAX_EVENT_BYTES)
-        async for event in answer.events(max_bytes=max_bytes, max_event_bytes=most):
-            if event.data.strip() == b"[DONE]":
-                continue
-            try:
-                chunk = await read_json(event.data)
-            except ValueError:
-                raise answer.unreadable("something that is not whole JSON in an event") from None
-            if isinstance(chunk, dict):
-                yield chunk
-        return
-    value = await _json_of(answer, clean, max_bytes)
-    for chunk in value if isinstance(value, list) else [value]:
-        if not isinstance(chunk, dict):
-            raise answer.unreadable("JSON of another shape")
-        yield chunk
-
-
-async def _json_of(answer: Answer, clean: Callable[[object], str], max_bytes: int) -> Any:
-    body = await answer.body(max_bytes=max_bytes)
-    try:
-        return await read_json(body)
-    except ValueError:
-        kind = clean(answer.headers.get("content-type")) or "nothing that has a type"
-        raise answer.unreadable(f"something that is not whole JSON ({kind})") from None
 
 
 async def _in_thread(work: Callable[[dict[str, Any]], T], value: dict[str, Any]) -> T:

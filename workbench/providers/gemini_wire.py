@@ -13,17 +13,16 @@ import base64
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from workbench.domain.jobs import JobRequest, Slot
 from workbench.domain.records import JsonValue
 from workbench.domain.status import ErrorKind
+from workbench.providers.asking import objects_in
 from workbench.providers.failures import Said
+from workbench.providers.gemini_tokens import NO_TOKENS, Tokens, tokens_of
 
-_MICRO = Decimal("0.000001")
 _SEED_BITS = 2**31 - 1  # the API takes a signed 32-bit number
-_MOST_TOKENS = 10**9
 
 # Ends without a picture that are worth one more try: the model chose to write instead, or slipped.
 ASK_AGAIN = frozenset({"NO_IMAGE", "IMAGE_OTHER", "MALFORMED_RESPONSE"})
@@ -147,97 +146,6 @@ def _encoded(content: bytes) -> str:
     return base64.b64encode(content).decode("ascii")
 
 
-# -- what it cost ---------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Tokens:
-    """How many tokens of which kind an answer took; thoughts are counted as text."""
-
-    text_in: int = 0
-    image_in: int = 0
-    text_out: int = 0
-    image_out: int = 0
-
-    def __add__(self, other: Tokens) -> Tokens:
-        return Tokens(
-            self.text_in + other.text_in,
-            self.image_in + other.image_in,
-            self.text_out + other.text_out,
-            self.image_out + other.image_out,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class TokenRates:
-    """US dollars per million tokens, by what the tokens are.
-
-    >>> rates = TokenRates.of({"text_in": "0.5", "text_out": "3", "image_out": "60"})
-    >>> rates.cost(Tokens(text_in=10, text_out=100, image_out=1120))
-    Decimal('0.067505')
-    """
-
-    text_in: Decimal
-    image_in: Decimal
-    text_out: Decimal
-    image_out: Decimal
-
-    @classmethod
-    def of(cls, given: Mapping[str, str]) -> TokenRates:
-        """Make rates of the data file's object; without "image_in" images go in as text does."""
-        text_in = Decimal(given["text_in"])
-        return cls(
-            text_in,
-            Decimal(given.get("image_in", text_in)),
-            Decimal(given["text_out"]),
-            Decimal(given["image_out"]),
-        )
-
-    def cost(self, tokens: Tokens) -> Decimal:
-        """Return what these tokens cost in USD."""
-        total = (
-            tokens.text_in * self.text_in
-            + tokens.image_in * self.image_in
-            + tokens.text_out * self.text_out
-            + tokens.image_out * self.image_out
-        ) / 1_000_000
-        return total.quantize(_MICRO, rounding=ROUND_HALF_UP)
-
-
-def tokens_of(usage: Any) -> Tokens:
-    """Read ``usageMetadata`` or an interaction's ``usage``; no tokens where it says not enough.
-
-    What came out besides pictures is the whole less what went in: whether the count of candidates
-    holds the thoughts differs between models, and the whole does not.
-    """
-    if not isinstance(usage, dict):
-        return Tokens()
-    given = _count(usage, "promptTokenCount", "total_input_tokens")
-    whole = _count(usage, "totalTokenCount", "total_tokens")
-    pictures = _images_in(usage, "candidatesTokensDetails", "output_tokens_by_modality")
-    if given is None or whole is None or whole < given + pictures:
-        return Tokens()
-    image_in = min(_images_in(usage, "promptTokensDetails", "input_tokens_by_modality"), given)
-    return Tokens(given - image_in, image_in, whole - given - pictures, pictures)
-
-
-def _count(usage: Mapping[str, Any], *names: str) -> int | None:
-    for name in names:
-        value = usage.get(name)
-        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MOST_TOKENS:
-            return value
-    return None
-
-
-def _images_in(usage: Mapping[str, Any], *names: str) -> int:
-    return sum(
-        _count(one, "tokenCount", "tokens") or 0
-        for name in names
-        for one in _objects(usage.get(name))
-        if str(one.get("modality", "")).lower() == "image"
-    )
-
-
 # -- answers --------------------------------------------------------------------------------------
 
 
@@ -265,7 +173,7 @@ class Reading:
     reason: str = ""
     prompt_blocked: bool = False
     words: str = ""
-    tokens: Tokens = Tokens()
+    tokens: Tokens = NO_TOKENS
     about: dict[str, JsonValue] = field(default_factory=dict)
 
     def take(self, chunk: Mapping[str, Any]) -> list[bytes]:
@@ -274,10 +182,10 @@ class Reading:
         feedback = chunk.get("promptFeedback")
         if isinstance(feedback, dict) and feedback.get("blockReason"):
             self.reason, self.prompt_blocked = str(feedback["blockReason"]), True
-        for candidate in _objects(chunk.get("candidates"))[:1]:
+        for candidate in objects_in(chunk.get("candidates"))[:1]:
             content = candidate.get("content")
             parts = content.get("parts") if isinstance(content, dict) else None
-            for part in _objects(parts):
+            for part in objects_in(parts):
                 data = _inline(part)
                 if data is not None:
                     (drafts if part.get("thought") is True else self.pictures).append(data)
@@ -345,19 +253,19 @@ class Interaction:
     pictures: tuple[bytes | str, ...] = ()
     words: str = ""
     kind: ErrorKind | None = None
-    tokens: Tokens = Tokens()
+    tokens: Tokens = NO_TOKENS
 
 
 def interaction_of(value: Mapping[str, Any]) -> Interaction:
     """Read an interaction. It decodes pictures: use a thread where it is long."""
     pictures: list[bytes | str] = []
     words: list[str] = []
-    errors = _objects(value.get("errors")) + _objects([value.get("error")])
-    for step in _objects(value.get("steps")):
+    errors = objects_in(value.get("errors")) + objects_in([value.get("error")])
+    for step in objects_in(value.get("steps")):
         if step.get("type") != "model_output":
             continue
-        errors += _objects([step.get("error")])
-        for content in _objects(step.get("content")):
+        errors += objects_in([step.get("error")])
+        for content in objects_in(step.get("content")):
             if content.get("type") == "image":
                 if isinstance(content.get("data"), str):
                     pictures.append(decoded(content["data"]))
@@ -386,16 +294,12 @@ def predictions_of(value: Mapping[str, Any]) -> tuple[list[bytes], str]:
     """Read Imagen's answer: its pictures, and why some are missing. It decodes."""
     pictures: list[bytes] = []
     reasons: list[str] = []
-    for one in _objects(value.get("predictions")):
+    for one in objects_in(value.get("predictions")):
         if isinstance(one.get("bytesBase64Encoded"), str):
             pictures.append(decoded(one["bytesBase64Encoded"]))
         elif isinstance(one.get("raiFilteredReason"), str):
             reasons.append(one["raiFilteredReason"])
     return pictures, " ".join(reasons)
-
-
-def _objects(value: Any) -> list[dict[str, Any]]:
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
 # -- errors ---------------------------------------------------------------------------------------
@@ -415,7 +319,7 @@ _BAD_KEY = re.compile(r"(?i)api key (?:not valid|expired|not found)")
 _NO_CREDIT = re.compile(r"(?i)credits? (?:are|is) depleted|limit: 0\b")
 
 
-def error_in(value: Any) -> tuple[Said, float | None]:
+def error_in(value: Any) -> Said:
     """Read an error: what it says, and the seconds that it asks to wait.
 
     Google says that in the body (``google.rpc.RetryInfo``), never in a header. An allowance for a
@@ -423,26 +327,26 @@ def error_in(value: Any) -> tuple[Said, float | None]:
 
     >>> info = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "12.5s"}
     >>> error_in({"error": {"message": "slow down", "details": [info]}})
-    (Said(words='slow down', kind=None), 12.5)
+    Said(words='slow down', kind=None, retry_after_s=12.5)
     """
     if isinstance(value, list):  # a stream that is not one of events
         value = value[0] if value else None
     error = value.get("error") if isinstance(value, dict) else None
     if isinstance(error, str):
-        return Said(error), None
+        return Said(error)
     if not isinstance(error, dict):
-        return Said(), None
+        return Said()
     words = error["message"] if isinstance(error.get("message"), str) else ""
     kind = _KINDS.get(str(error.get("status")))
     told = _RETRY_IN.search(words)
     wait_s = float(told[1]) if told else None
-    for detail in _objects(error.get("details")):
+    for detail in objects_in(error.get("details")):
         kind = _KINDS.get(str(detail.get("reason"))) or kind
         delay = detail.get("retryDelay")
         found = _SECONDS.fullmatch(delay) if isinstance(delay, str) else None
         if found:
             wait_s = float(found[1])
-        for violation in _objects(detail.get("violations")):
+        for violation in objects_in(detail.get("violations")):
             if "PerDay" in str(violation.get("quotaId")):
                 kind = ErrorKind.QUOTA
     # Errors of interactions have no details; there the words are all that can be read.
@@ -450,4 +354,4 @@ def error_in(value: Any) -> tuple[Said, float | None]:
         kind = ErrorKind.QUOTA
     elif _BAD_KEY.search(words):
         kind = ErrorKind.AUTH
-    return Said(words, kind), wait_s
+    return Said(words, kind, wait_s)

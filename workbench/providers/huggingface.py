@@ -19,7 +19,7 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Any
+from typing import Any, Unpack
 from urllib.parse import urlsplit
 
 from workbench.domain.jobs import Done, ImageReady, JobEvent, JobRef, JobRequest, Running, Slot
@@ -28,22 +28,28 @@ from workbench.domain.status import ErrorKind
 from workbench.errors import ProviderError
 from workbench.providers import failures, fal_wire
 from workbench.providers.addresses import check_base_url
+from workbench.providers.asking import (
+    MAX_IMAGE_BYTES,
+    MAX_JSON_BYTES,
+    begins_as_text,
+    of_another_shape,
+    read_json,
+)
 from workbench.providers.catalogue import Entry
-from workbench.providers.fal import FalJobs
-from workbench.providers.hosted import MAX_IMAGE_BYTES, MAX_JSON_BYTES, read_json
-from workbench.providers.http import USUAL_PATIENCE, Answer, Patience
-from workbench.providers.polling import Pace
-from workbench.providers.redaction import Secret, plain
+from workbench.providers.fal_queue import FalJobs
+from workbench.providers.hosted import Options
+from workbench.providers.http import Answer
+from workbench.providers.redaction import plain
 
 HOME = "https://router.huggingface.co"
 HUB = "https://huggingface.co"  # tells whose a token is
 
 _QUEUE = "_subdomain=queue"
-_LONGEST_LOAD_S = 600.0
 _BLOCKED = re.compile(
     r"(?i)\bnsfw\b|content (?:policy|moderation)|safety (?:system|checker|filter)|was flagged"
 )
 _PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"GIF8", b"\x00\x00\x00")  # AVIF: the last
+_ROOMS = frozenset({"data", "output", "images", "image"})  # where partners put their pictures
 _JOB_PATH = re.compile(r"(?:/[\w.-]+){2,}/requests/[\w-]+")
 _ID = re.compile(r"[\w-]{1,100}")
 # Of a prediction; "aborted" is newer than most clients.
@@ -55,10 +61,12 @@ class HuggingFace(FalJobs):
 
     Parameters
     ----------
-    name, base_url, key, concurrency, patience, pace:
-        As those of `workbench.providers.hosted.Hosted`.
+    name:
+        Its name in the workspace.
     hub_url:
         Address of the Hub, which `test` asks; None: Hugging Face's, where the router is theirs.
+    **options:
+        As for every hosted provider: base_url, key, concurrency, patience, pace.
 
     Examples
     --------
@@ -78,21 +86,10 @@ class HuggingFace(FalJobs):
         self,
         name: str | None = None,
         *,
-        base_url: str | None = None,
-        key: str | Secret | None = None,
-        concurrency: int | None = None,
-        patience: Patience = USUAL_PATIENCE,
-        pace: Callable[[], Pace] = Pace,
         hub_url: str | None = None,
+        **options: Unpack[Options],
     ) -> None:
-        super().__init__(
-            name,
-            base_url=base_url,
-            key=key,
-            concurrency=concurrency,
-            patience=patience,
-            pace=pace,
-        )
+        super().__init__(name, **options)
         self._hub_url = hub_url
         self._submits: Mapping[str, Callable[[JobRequest, Slot, Entry], Any]] = {
             "fal-ai-queue": self._into_queue,
@@ -150,14 +147,9 @@ class HuggingFace(FalJobs):
             async for event in events:
                 yield event
 
-    async def cancel(self, ref: JobRef) -> None:
-        """Take a job of the queue back; what the router does not pass on is no error."""
-        url = ref.data.get("cancel_url")
-        if not isinstance(url, str):
-            return
-        url = self._own(url)
-        answer = await self._line.open("PUT", url, headers=self._headers(url))
-        await answer.close()
+    def _may_fail(self, status: int) -> bool:  # noqa: ARG002 - whatever it is
+        """Say that a cancel may fail: what the router does not pass on is no error."""
+        return True
 
     def _said_in(self, value: Any) -> failures.Said:
         said = super()._said_in(value)
@@ -165,7 +157,17 @@ class HuggingFace(FalJobs):
         kind = said.kind
         if kind is None and _BLOCKED.search(words):
             kind = ErrorKind.BLOCKED
-        return failures.Said(words, kind)
+        # A model that is being loaded says for how long.
+        seconds = value.get("estimated_time") if isinstance(value, dict) else None
+        if not isinstance(seconds, (int, float)) or not 0 < seconds < float("inf"):
+            seconds = None
+        return failures.Said(words, kind, seconds)
+
+    async def _failure(self, answer: Answer) -> ProviderError:
+        error = await super()._failure(answer)
+        if answer.status != 503 and "retry-after" not in answer.headers:
+            error.retry_after_s = None  # no model is being loaded
+        return error
 
     def _route(self, entry: Entry) -> str:
         route = str(entry.send.get("route") or "hf-inference")
@@ -190,16 +192,14 @@ class HuggingFace(FalJobs):
         parameters = fal_wire.body_of(request, slot, entry, ())
         prompt = parameters.pop("prompt")
         url = self._there(f"hf-inference/models/{_id_of(entry)}")
-        answer = await self._line.open(
+        answer = await self._opened(
             "POST",
             url,
-            headers={**self._headers(url), "Accept": "image/png"},
             json={"inputs": prompt, "parameters": parameters},
+            headers={"Accept": "image/png"},
             creates=True,
         )
         try:
-            if not answer.ok:
-                raise await self._refusal(answer)
             body = await answer.body(max_bytes=MAX_JSON_BYTES)
             result = await _result_in(answer, body)
         finally:
@@ -214,24 +214,6 @@ class HuggingFace(FalJobs):
                     yield event
         yield Done()
 
-    async def _refusal(self, answer: Answer) -> ProviderError:
-        """Return the error of an answer; a model that is being loaded says for how long."""
-        body = await answer.error_body()
-        error = answer.error(self._cleaned(body))
-        try:
-            value = await read_json(body)
-        except ValueError:
-            return error
-        seconds = value.get("estimated_time") if isinstance(value, dict) else None
-        if (
-            answer.status == 503
-            and error.retry_after_s is None
-            and isinstance(seconds, (int, float))
-            and 0 < seconds < float("inf")
-        ):
-            error.retry_after_s = min(float(seconds), _LONGEST_LOAD_S)
-        return error
-
     async def _call_for_json(
         self, request: JobRequest, slot: Slot, entry: Entry
     ) -> AsyncGenerator[JobEvent, None]:
@@ -244,6 +226,8 @@ class HuggingFace(FalJobs):
             path = "together/v1/images/generations"
             body |= {"model": _id_of(entry), "response_format": "base64"}
         told = await self._ask("POST", self._there(path), json=body, creates=True)
+        if not _has_room(told.value):
+            raise of_another_shape(self)
         bill = fal_wire.bill_of(told.headers, entry)
         result = result_of(told.value)
         made = self._made(request, slot, result, pace=self._pace(), bill=bill)
@@ -362,20 +346,33 @@ def result_of(value: object) -> fal_wire.Result:
     return replace(result, prompt=None)
 
 
+def _has_room(value: object) -> bool:
+    """Tell whether an answer has a place for pictures; without one, it does not say there are none.
+
+    >>> _has_room({"images": []}), _has_room({"ok": True}), _has_room(None)
+    (True, False, False)
+    """
+    return isinstance(value, dict) and not _ROOMS.isdisjoint(value)
+
+
 def _address_of(entry: Mapping[str, Any]) -> object:
-    text = entry.get("b64_json")
-    if isinstance(text, str) and text:
+    text, url = entry.get("b64_json"), entry.get("url")
+    if isinstance(text, str) and (text or not url):
+        # Of a picture without bytes, too: it came, and the image door says what is wrong.
         return text if text.startswith("data:") else f"data:image/png;base64,{text}"
-    return entry.get("url")
+    return url
 
 
 async def _result_in(answer: Answer, body: bytes) -> fal_wire.Result | None:
     """Return the result in JSON of an answer that should be a picture's bytes; None: it is one."""
-    if answer.content_type == "application/json" or body[:1] == b"{":
+    if answer.content_type == "application/json" or begins_as_text(body):
         try:
-            return result_of(await read_json(body))
+            value = await read_json(body)
         except ValueError:
             raise answer.unreadable("something that is not whole JSON") from None
+        if not _has_room(value):
+            raise answer.unreadable("JSON of another shape")
+        return result_of(value)
     if not body or len(body) > MAX_IMAGE_BYTES:
         raise answer.unreadable("a picture that is empty or too large")
     if not answer.content_type.startswith("image/") and not body.startswith(_PICTURES):

@@ -13,7 +13,6 @@ from workbench.domain.jobs import (
     JobEvent,
     JobRequest,
     Log,
-    Partial,
     Running,
     Slot,
 )
@@ -22,11 +21,13 @@ from workbench.domain.records import JsonValue
 from workbench.domain.status import ErrorKind
 from workbench.errors import ProviderError, WorkbenchError
 from workbench.providers import openai_wire
-from workbench.providers.asking import in_thread
+from workbench.providers.asking import begins_as_text, in_thread
 from workbench.providers.catalogue import Entry
+from workbench.providers.failures import billed
 from workbench.providers.hosted import MAX_IMAGE_BYTES
 from workbench.providers.http import Answer
 from workbench.providers.openai_models import seed_sent, token_rates
+from workbench.providers.pictures import Previews, Unreadable, painted
 from workbench.providers.redaction import plain
 
 if TYPE_CHECKING:
@@ -64,12 +65,16 @@ class Call:
         self._fields = openai_wire.fields_of(request, slot, entry, self._has)
         partial = self._fields.get("partial_images")
         self._total = partial + 1 if isinstance(partial, int) else None
+        self._at_edits = bool(request.inputs) and self._has.edits
         self._answer: Answer | None = None
 
     async def events(self) -> AsyncIterator[JobEvent]:
         """Send it and follow its answer."""
         index = self._slot.index
         yield Running(0, self._total, index)
+        if self._at_edits:
+            for name in sorted(openai_wire.NOT_IN_FORMS & self._fields.keys()):
+                yield Log(f"{self._line.title} takes no {name} with images: it was left out.")
         answer = self._answer = await self._send()
         if not answer.ok:
             raise answer.error(self._provider._cleaned(await answer.error_body()))  # noqa: SLF001 - one class in two parts
@@ -82,7 +87,7 @@ class Call:
                 yield event
             return
         body = await answer.body(max_bytes=_MAX_EVENT_BYTES)
-        if answer.content_type.startswith("image/"):
+        if answer.content_type.startswith("image/") and not begins_as_text(body):
             yield self._ready(openai_wire.Picture(body), {})
             return
         try:
@@ -102,15 +107,14 @@ class Call:
         provider, request = self._provider, self._request
         creates = not self._has.free
         references, mask = await self._inputs()
-        at_edits = bool(request.inputs) and self._has.edits
         url = provider._url(  # noqa: SLF001 - one class in two parts
-            "/images/edits" if at_edits else "/images/generations", request.model
+            "/images/edits" if self._at_edits else "/images/generations", request.model
         )
         headers = {
             **provider._headers(url),  # noqa: SLF001 - as above
             "Accept": "application/json, text/event-stream",
         }
-        if at_edits:
+        if self._at_edits:
             form = openai_wire.form_of(self._fields, references, mask, self._has)
             return await self._line.open("POST", url, headers=headers, form=form, creates=creates)
         fields = self._fields
@@ -124,14 +128,20 @@ class Call:
         if not self._request.inputs:
             return [], None
         try:
-            return await asyncio.to_thread(openai_wire.read_inputs, self._request)
-        except (WorkbenchError, OSError) as error:
+            references, mask = await asyncio.to_thread(
+                openai_wire.read_inputs, self._request, self._has
+            )
+        except (WorkbenchError, OSError, ValueError, Unreadable) as error:
             raise ProviderError(
                 ErrorKind.BAD_REQUEST, f"A reference image cannot be read: {plain(str(error))}"
             ) from None
+        if mask is not None and self._has.mask_white:
+            mask = await painted(mask)
+        return references, mask
 
     async def _stream(self, answer: Answer) -> AsyncIterator[JobEvent]:
         step = 0
+        previews = Previews(self._slot.index)
         async for event in answer.events(
             max_bytes=_MAX_STREAM_BYTES, max_event_bytes=_MAX_EVENT_BYTES
         ):
@@ -142,35 +152,41 @@ class Call:
             except openai_wire.NotReadable as error:
                 raise answer.unreadable(f"{error} in an event") from None
             kind = str(said.get("type") or event.name)
+            usage = said.get("usage")
+            usage = usage if isinstance(usage, dict) else {}
             if kind == "error" or ("error" in said and not kind.endswith(".completed")):
-                raise self._failed(said, ErrorKind.TRANSIENT)
+                raise self._without_picture(said, usage, ErrorKind.TRANSIENT)
             picture = openai_wire.picture_of(said)
-            if picture is None:
-                continue
-            if kind.endswith(".partial_image"):
+            if picture is not None and kind.endswith(".partial_image"):
                 step += 1
                 yield Running(step, max(step + 1, self._total or 0), self._slot.index)
-                if picture.data:
-                    yield Partial(picture.data, self._slot.index)
+                preview = await previews.event(picture.data)
+                if preview is not None:
+                    yield preview
             elif kind.endswith(".completed"):
-                usage = said.get("usage")
-                yield await self._home(picture, usage if isinstance(usage, dict) else {})
+                if picture is None:
+                    raise self._without_picture(said, usage, ErrorKind.BLOCKED)
+                yield await self._home(picture, usage)
                 return  # one call makes one picture; partial images may still come late
         raise answer.unreadable("an end before its picture")
 
     async def _take(self, result: openai_wire.Result) -> AsyncIterator[JobEvent]:
         if not result.pictures:
-            self._book(result.usage)
-            error = self._failed(result.refusal or {}, ErrorKind.BLOCKED)
-            if self.cost and self.usage.get("output_tokens"):  # made, and not given out
-                error.charged = error.ended = True
-                error.cost, error.unit = self.cost, USD
+            error = self._without_picture(result.refusal or {}, result.usage, ErrorKind.BLOCKED)
             if result.refusal is not None:
                 yield Log(f"{self._line.title} sent no picture: {error}")
             raise error
         if len(result.pictures) > 1:
             yield Log(f"{self._line.title} sent {len(result.pictures)} pictures instead of one.")
         yield await self._home(result.pictures[0], result.usage)
+
+    def _without_picture(
+        self, value: Mapping[str, Any], usage: Mapping[str, JsonValue], usual: ErrorKind
+    ) -> ProviderError:
+        """Return the error for an answer without a picture, billed with the tokens it counts."""
+        self._book(usage)
+        error = self._failed(value, usual)
+        return billed(error, self.cost) if self.cost else error
 
     async def _home(
         self, picture: openai_wire.Picture, usage: Mapping[str, JsonValue]

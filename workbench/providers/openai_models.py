@@ -70,6 +70,10 @@ class Profile:
         it sends partial images as they come.
     edits, masks:
         it takes references, and masks, at ``/images/edits``.
+    mask_white:
+        what it makes anew is what is white in a mask; False: what is transparent, as at OpenAI.
+    rgb_only:
+        it leaves pictures out, without a word, that are no PNG or JPEG in colour.
     image_field:
         the name under which references are sent there.
     references:
@@ -82,8 +86,12 @@ class Profile:
         the name of the parameter, with dots where it lies deeper; None where there is none.
     fields:
         the server's names of our other parameters, likewise.
+    most:
+        the largest values that it takes of some of them; larger ones it lowers without a word.
     in_prompt:
         the tag in the prompt that carries parameters the server has no field for.
+    most_bytes:
+        how many the prompt may have, and the parameters in that tag; None: nothing is known.
     prompt_ends_at:
         the character behind which the server takes the prompt for the negative one.
     size:
@@ -100,6 +108,8 @@ class Profile:
     stream: bool = False
     edits: bool = False
     masks: bool = False
+    mask_white: bool = False
+    rgb_only: bool = False
     image_field: str = "image"
     references: str | None = None
     references_as: str = "data_url"
@@ -107,7 +117,9 @@ class Profile:
     seed: str | None = None
     negative_prompt: str | None = None
     fields: Mapping[str, str] = field(default_factory=dict)
+    most: Mapping[str, int] = field(default_factory=dict)
     in_prompt: str | None = None
+    most_bytes: int | None = None
     prompt_ends_at: str | None = None
     size: str = "size"
     models: tuple[str, ...] = ()
@@ -238,7 +250,7 @@ def served(provider: str, names: Iterable[str], has: Profile) -> dict[str, Entry
         "parameters": {
             "width": _SIDE,
             "height": _SIDE,
-            **{name: _SHOWN[name] for name in has.fields if name in _SHOWN},
+            **{name: _shown(name, has) for name in has.fields if name in _SHOWN},
         },
     }
     entries = {}
@@ -249,6 +261,11 @@ def served(provider: str, names: Iterable[str], has: Profile) -> dict[str, Entry
         except (TypeError, ValueError) as error:
             raise InvalidRequest("models", str(error)) from None
     return entries
+
+
+def _shown(name: str, has: Profile) -> Mapping[str, Any]:
+    shown = _SHOWN[name]
+    return {**shown, "maximum": has.most[name]} if name in has.most else shown
 
 
 def note_names(server: str, names: Iterable[str]) -> None:

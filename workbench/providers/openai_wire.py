@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import io
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -17,10 +18,13 @@ from workbench.errors import InvalidRequest
 from workbench.providers.catalogue import Entry
 from workbench.providers.http import File, Form
 from workbench.providers.openai_models import Profile, seed_sent, size_of
+from workbench.providers.pictures import opened
 
 NAME = re.compile(r"[A-Za-z0-9][\w./:@+-]{0,199}", re.ASCII)  # as a catalogue takes it
 
 _MAX_REFERENCE_BYTES = 50_000_000
+# What only a generation has: the API refuses a form with a field that it does not know.
+NOT_IN_FORMS = frozenset({"moderation"})
 _ENDINGS = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp", "image/gif": "gif"}
 
 # Codes of errors that say more than the status does.
@@ -69,9 +73,10 @@ def fields_of(request: JobRequest, slot: Slot, entry: Entry, has: Profile) -> di
     Raises
     ------
     InvalidRequest
-        The size cannot be asked for.
+        The size cannot be asked for, or a text is too long for this server.
     """
     prompt = prompt_of(request, has)
+    _check_length("prompt", prompt, has)
     fields: dict[str, JsonValue] = {"model": request.model, "prompt": prompt, "n": 1}
     size = size_of(entry, request)
     if size is not None and has.size == "width_height":
@@ -94,11 +99,26 @@ def fields_of(request: JobRequest, slot: Slot, entry: Entry, has: Profile) -> di
     if has.negative_prompt and request.negative_prompt:
         _put(into, has.negative_prompt, request.negative_prompt)
     if has.in_prompt and extras:
-        tag = has.in_prompt
-        # What looks like the end of the block would end it: JSON has another way to write "<".
-        inside = json.dumps(extras).replace("<", "\\u003c")
-        fields["prompt"] = f"{prompt} <{tag}>{inside}</{tag}>"
+        fields["prompt"] = f"{prompt} {_block(extras, has)}"
     return fields
+
+
+def _block(extras: Mapping[str, Any], has: Profile) -> str:
+    # What looks like the end of the block would end it: JSON has another way to write "<".
+    inside = json.dumps(extras, ensure_ascii=False).replace("<", "\\u003c")
+    _check_length("negative_prompt", inside, has)  # the only text in it
+    return f"<{has.in_prompt}>{inside}</{has.in_prompt}>"
+
+
+def _check_length(field: str, text: str, has: Profile) -> None:
+    # stable-diffusion.cpp reads texts with regular expressions, whose recursion ends the server at
+    # 26,000 to 32,000 bytes, by how it was compiled (Linux, a stack of 8 MB).
+    size = len(text.encode())
+    if has.most_bytes is not None and size > has.most_bytes:
+        raise InvalidRequest(
+            field,
+            f"has {size:,} bytes; for {has.title} the limit is {has.most_bytes:,}. Shorten it.",
+        )
 
 
 def prompt_of(request: JobRequest, has: Profile) -> str:
@@ -141,8 +161,8 @@ def _put(into: dict[str, Any], name: str, value: JsonValue) -> None:
     into[last] = value
 
 
-def read_inputs(request: JobRequest) -> tuple[list[tuple[str, bytes]], bytes | None]:
-    """Read the images that go in. It blocks."""
+def read_inputs(request: JobRequest, has: Profile) -> tuple[list[tuple[str, bytes]], bytes | None]:
+    """Read the images that go in: references with their MIME types, and the mask. It blocks."""
     references: list[tuple[str, bytes]] = []
     mask = None
     order = {"source": 0, "reference": 1}
@@ -153,8 +173,22 @@ def read_inputs(request: JobRequest) -> tuple[list[tuple[str, bytes]], bytes | N
         if given.role == "mask":
             mask = content
         else:
-            references.append((given.mime, content))
+            references.append(
+                in_rgb(given.mime, content) if has.rgb_only else (given.mime, content)
+            )
     return references, mask
+
+
+def in_rgb(mime: str, content: bytes) -> tuple[str, bytes]:
+    """Return a picture as PNG in RGB; a PNG in colour stays as it is, other kinds are turned up."""
+    from PIL import ImageOps
+
+    with opened(content) as stored:
+        if mime == "image/png" and stored.mode in ("RGB", "RGBA"):
+            return mime, content
+        out = io.BytesIO()
+        ImageOps.exif_transpose(stored).convert("RGB").save(out, "PNG")
+    return "image/png", out.getvalue()
 
 
 def references_of(
@@ -189,7 +223,7 @@ def form_of(
     Parameters
     ----------
     fields:
-        As `fields_of` made them.
+        As `fields_of` made them; those of `NOT_IN_FORMS` are left out.
     references:
         MIME type and content of each, the one to be edited first.
     mask:
@@ -203,7 +237,8 @@ def form_of(
         files.append((has.image_field, (name, content, mime)))
     if mask is not None:
         files.append(("mask", ("mask.png", mask, "image/png")))
-    return Form({name: _text(value) for name, value in fields.items()}, tuple(files))
+    texts = {name: _text(value) for name, value in fields.items() if name not in NOT_IN_FORMS}
+    return Form(texts, tuple(files))
 
 
 def _text(value: JsonValue) -> str:
@@ -239,9 +274,10 @@ def result_of(body: bytes) -> Result:
     """
     answer = object_of(body)
     entries = answer.get("data")
-    if entries is None:
-        entries = []
+    if entries is None and ("data" in answer or answer.get("error")):
+        entries = []  # some servers write an empty list as null
     if not isinstance(entries, list):
+        # No list is not an empty one: nobody has said that nothing was made.
         raise NotReadable("JSON of another shape")
     pictures = [picture_of(entry) for entry in entries if isinstance(entry, dict)]
     usage = answer.get("usage")
@@ -268,7 +304,8 @@ def picture_of(entry: Mapping[str, Any]) -> Picture | None:
         if url.startswith("data:"):
             return Picture(_decoded(url.partition(",")[2]), revised_prompt=prompt)
         return Picture(url=url, revised_prompt=prompt)
-    return None
+    # A picture without bytes came: the image door says so. Not given (null) is none.
+    return Picture(revised_prompt=prompt) if text == "" else None
 
 
 def _decoded(text: str) -> bytes:

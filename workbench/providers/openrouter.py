@@ -11,10 +11,10 @@ Gateways from before the image API are spoken to by chat.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 from urllib.parse import quote
 
 from workbench.domain.jobs import (
@@ -29,12 +29,13 @@ from workbench.domain.status import RETRYABLE, ErrorKind
 from workbench.errors import InvalidRequest, ProviderError
 from workbench.providers import failures, openrouter_models, openrouter_wire
 from workbench.providers.asking import apart
-from workbench.providers.hosted import Hosted, inputs_of
-from workbench.providers.http import USUAL_PATIENCE, Answer, Patience
+from workbench.providers.hosted import Hosted, Options
+from workbench.providers.http import Answer
+from workbench.providers.inputs import inputs_of
 from workbench.providers.openai_wire import NotReadable
 from workbench.providers.openrouter_call import NO_SUCH_ADDRESS, Call
 from workbench.providers.polling import Pace
-from workbench.providers.redaction import Secret, plain
+from workbench.providers.redaction import plain
 
 _MAX_LIST_BYTES = 20_000_000
 _MOST_MODELS = 300  # of a listing
@@ -52,15 +53,12 @@ class OpenRouter(Hosted):
     ----------
     name:
         Its name in the workspace; models are called ``<name>:<author>/<model>``.
-    base_url:
-        Address that ``/images`` is appended to; None: OPENROUTER_BASE_URL, or OpenRouter.
-    key:
-        The key; None: OPENROUTER_API_KEY. It goes to no `base_url`.
     routing:
         Which providers may make a picture: `only`, `order`, `ignore`, `sort`, `allow_fallbacks`,
         and `options` for single ones, as OpenRouter's documents have them.
-    concurrency, patience, pace:
-        As `Hosted` has them.
+    **options:
+        As for every hosted provider: base_url (``/images`` is appended to it), key, concurrency,
+        patience, pace.
 
     Examples
     --------
@@ -80,21 +78,10 @@ class OpenRouter(Hosted):
         self,
         name: str | None = None,
         *,
-        base_url: str | None = None,
-        key: str | Secret | None = None,
         routing: Mapping[str, Any] | None = None,
-        concurrency: int | None = None,
-        patience: Patience = USUAL_PATIENCE,
-        pace: Callable[[], Pace] = Pace,
+        **options: Unpack[Options],
     ) -> None:
-        super().__init__(
-            name,
-            base_url=base_url,
-            key=key,
-            concurrency=concurrency,
-            patience=patience,
-            pace=pace,
-        )
+        super().__init__(name, **options)
         self._routing = openrouter_wire.check_routing(routing or {})
         self._only_chat = False  # found out by the first call
 
@@ -221,10 +208,10 @@ class OpenRouter(Hosted):
         finally:
             await answer.close()
 
-    def _failure(self, answer: Answer, body: bytes) -> ProviderError:
+    async def _failure(self, answer: Answer) -> ProviderError:
         """Return the error for an answer that is no success."""
         try:
-            value: Any = openrouter_wire.object_of(body)
+            value: Any = openrouter_wire.object_of(await answer.error_body())
         except NotReadable:
             value = None
         said = self._said(value)

@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from workbench.domain.jobs import ImageReady, JobEvent, JobRequest, Log, Partial, Running, Slot
+from workbench.domain.jobs import ImageReady, JobEvent, JobRequest, Log, Running, Slot
 from workbench.domain.money import USD
 from workbench.domain.records import JsonValue
 from workbench.domain.status import ErrorKind
+from workbench.errors import ProviderError
 from workbench.providers import openrouter_wire
-from workbench.providers.asking import in_thread
+from workbench.providers.asking import MAX_IMAGE_BYTES, in_thread
 from workbench.providers.catalogue import Entry
-from workbench.providers.hosted import MAX_IMAGE_BYTES, data_url, inputs_of
+from workbench.providers.failures import billed
 from workbench.providers.http import Answer
+from workbench.providers.inputs import data_url, inputs_of
 from workbench.providers.openai_wire import NotReadable, Picture, picture_of
+from workbench.providers.pictures import Previews
 from workbench.providers.redaction import plain
 
 if TYPE_CHECKING:
@@ -83,7 +86,7 @@ class Call:
             await answer.close()
 
     async def _read_inputs(self) -> None:
-        given = [*inputs_of(self._request, "source"), *inputs_of(self._request, "reference")]
+        given = inputs_of(self._request, "source", "reference")
         if given:
             addresses = [await data_url(one) for one in given]
             self._fields["input_references"] = openrouter_wire.references_of(addresses)
@@ -94,7 +97,7 @@ class Call:
             answer = await self._open("/images", self._fields)
             if answer.ok:
                 return answer
-            error = provider._failure(answer, await answer.error_body())  # noqa: SLF001 - as above
+            error = await provider._failure(answer)  # noqa: SLF001 - as above
             await self.close()
             missing = answer.status in NO_SUCH_ADDRESS
             if not missing or await provider._has_image_api():  # noqa: SLF001 - as above
@@ -102,7 +105,7 @@ class Call:
             provider._only_chat = True  # noqa: SLF001 - as above
         answer = await self._open("/chat/completions", openrouter_wire.chat_of(self._fields))
         if not answer.ok:
-            raise provider._failure(answer, await answer.error_body())  # noqa: SLF001 - as above
+            raise await provider._failure(answer)  # noqa: SLF001 - as above
         return answer
 
     async def _open(self, path: str, body: dict[str, JsonValue]) -> Answer:
@@ -121,6 +124,7 @@ class Call:
 
     async def _stream(self, answer: Answer) -> AsyncIterator[JobEvent]:
         step = 0
+        previews = Previews(self._slot.index)
         ended = False
         async for event in answer.events(
             max_bytes=_MAX_STREAM_BYTES, max_event_bytes=_MAX_EVENT_BYTES
@@ -133,31 +137,29 @@ class Call:
             except NotReadable as error:
                 raise answer.unreadable(f"{error} in an event") from None
             kind = str(said.get("type") or event.name)
+            self._book(*openrouter_wire.booked(said.get("usage")))
             if kind == "error" or ("error" in said and not kind.endswith(".completed")):
-                raise self._provider._failed(said, ErrorKind.TRANSIENT)  # noqa: SLF001 - one class in two parts
+                raise self._without_picture(said, ErrorKind.TRANSIENT)
             picture = picture_of(said)
-            if picture is None:
-                continue
-            if kind.endswith(".partial_image"):
+            if picture is not None and kind.endswith(".partial_image"):
                 step += 1
                 yield Running(step, step + 1, self._slot.index)
-                if picture.data:
-                    yield Partial(picture.data, self._slot.index)
+                preview = await previews.event(picture.data)
+                if preview is not None:
+                    yield preview
             elif kind.endswith(".completed"):
-                self._book(*openrouter_wire.booked(said.get("usage")))
+                if picture is None:
+                    raise self._without_picture(said, ErrorKind.BLOCKED)
                 yield await self._home(picture)
                 return  # one call makes one picture; partial images may still come late
         if not ended:
             raise answer.unreadable("an end before its picture")
-        raise self._provider._refused("", ErrorKind.BLOCKED)  # noqa: SLF001 - one class in two parts
+        raise self._without_picture(None, ErrorKind.BLOCKED)
 
     async def _take(self, result: openrouter_wire.Result) -> AsyncIterator[JobEvent]:
         self._book(result.cost, result.usage)
         if not result.pictures:
-            error = self._provider._failed(result.refusal, ErrorKind.BLOCKED)  # noqa: SLF001 - one class in two parts
-            if self.cost:  # by chat, thinking about a refusal costs something
-                error.charged = error.ended = True
-                error.cost, error.unit = self.cost, USD
+            error = self._without_picture(result.refusal, ErrorKind.BLOCKED)
             words = self._line.clean(result.words)
             if words:
                 yield Log(f"OpenRouter sent no picture. {words}")
@@ -165,6 +167,14 @@ class Call:
         if len(result.pictures) > 1:
             yield Log(f"OpenRouter sent {len(result.pictures)} pictures instead of one.")
         yield await self._home(result.pictures[0])
+
+    def _without_picture(self, value: Any, usual: ErrorKind) -> ProviderError:
+        """Return the error for an answer without a picture, with what it cost all the same.
+
+        Thinking about a refusal costs something, as does a picture that is held back.
+        """
+        error = self._provider._failed(value, usual)  # noqa: SLF001 - one class in two parts
+        return billed(error, self.cost) if self.cost else error
 
     async def _home(self, picture: Picture) -> ImageReady:
         if picture.url is not None:
@@ -179,5 +189,5 @@ class Call:
         )
 
     def _book(self, cost: Decimal | None, usage: Mapping[str, JsonValue]) -> None:
-        self.cost = cost
+        self.cost = self.cost if cost is None else cost
         self.usage |= usage

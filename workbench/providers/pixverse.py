@@ -43,13 +43,13 @@ from workbench.domain.records import JsonValue
 from workbench.domain.status import ErrorKind
 from workbench.errors import InvalidRequest, ProviderError
 from workbench.providers import failures
-from workbench.providers.bfl import ended
-from workbench.providers.hosted import Hosted, Told, inputs_of, read_input
+from workbench.providers.asking import Told
+from workbench.providers.hosted import Hosted
 from workbench.providers.http import Form
+from workbench.providers.inputs import ENDINGS, inputs_of, read_input
 from workbench.providers.redaction import Secret
 
 _LARGEST_IMAGE = 20_000_000
-_ENDINGS = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
 _TRACES = uuid.UUID("6b3a3c52-31d0-5d0c-9d5e-8f0a6f6b2f11")  # what our ids are derived in
 
 _READY, _WAITING, _MODERATED, _FAILED = 1, 5, 7, 8
@@ -106,7 +106,7 @@ class PixVerse(Hosted):
         template = request.params.get("template_id")
         if template is None:
             raise InvalidRequest("template_id", "is missing: which template is to be applied?")
-        given = inputs_of(request, "source") + inputs_of(request, "reference")
+        given = inputs_of(request, "source", "reference")
         if not 1 <= len(given) <= entry.model.max_references:
             what = f"takes 1 to {entry.model.max_references} images; {len(given)} were given."
             raise InvalidRequest("references", f"{entry.model.title} {what}")
@@ -179,7 +179,7 @@ class PixVerse(Hosted):
         content = await read_input(given)
         if len(content) > _LARGEST_IMAGE:
             raise InvalidRequest("references", f"{self.title} takes images of at most 20 MB.")
-        name = f"image.{_ENDINGS.get(given.mime, 'png')}"
+        name = f"image.{ENDINGS.get(given.mime, 'png')}"
         form = Form({}, [("image", (name, content, given.mime))])
         id = (await self._call("POST", "image/upload", form=form)).get("img_id")
         if not isinstance(id, int) or isinstance(id, bool):
@@ -222,7 +222,7 @@ class PixVerse(Hosted):
         if code in (None, 0):
             return None
         said = self._said_in(told.value)
-        return replace(said, words=ended(self._line.clean(said.words)) or f"Error {code}.")
+        return replace(said, words=self._line.clean(said.words) or f"Error {code}.")
 
     def _said_in(self, value: Any) -> failures.Said:
         """Read ``{"ErrCode": …, "ErrMsg": …}``, or the same in other letters."""
@@ -232,10 +232,6 @@ class PixVerse(Hosted):
         words = message if isinstance(message, str) else ""
         code = _code_in(value)
         return failures.Said(words, None if code is None else _kind_of(code))
-
-    def _cleaned(self, body: bytes) -> failures.Said:
-        said = super()._cleaned(body)
-        return replace(said, words=ended(said.words))
 
     def _odd(self, what: str, *, creates: bool = False) -> ProviderError:
         return ProviderError(

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import base64
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import InvalidOperation
-from typing import Any
+from typing import Any, Unpack
 
 from workbench.domain.jobs import (
     Done,
@@ -24,7 +22,10 @@ from workbench.domain.records import JsonValue
 from workbench.domain.status import ErrorKind
 from workbench.errors import InvalidRequest, ProviderError
 from workbench.providers.catalogue import Entry, entry_of
-from workbench.providers.hosted import Hosted, read_input
+from workbench.providers.failures import billed, sentence_of
+from workbench.providers.hosted import Hosted, Options
+from workbench.providers.inputs import base64_of, read_input
+from workbench.providers.pictures import painted
 from workbench.providers.redaction import plain
 from workbench.providers.replicate_schema import entry_of_schema, fields_of
 from workbench.providers.replicate_wire import (
@@ -32,7 +33,6 @@ from workbench.providers.replicate_wire import (
     images_of,
     input_of,
     kind_of,
-    painted,
     pictures_of,
     progress_of,
 )
@@ -60,7 +60,7 @@ class Predictor(Hosted):
         name: str | None = None,
         *,
         models: Sequence[Mapping[str, Any]] = (),
-        **options: Any,
+        **options: Unpack[Options],
     ) -> None:
         super().__init__(name, **options)
         self._given: dict[str, Entry] = {}
@@ -102,13 +102,12 @@ class Predictor(Hosted):
     async def _sent(self, given: JobInput, images: Images) -> str:
         content, mime = await read_input(given), given.mime
         if images.paints is not None:
-            content, mime = await asyncio.to_thread(painted, content, images.paints), "image/png"
+            content, mime = await painted(content, images.paints), "image/png"
         return await self._put(content, mime)
 
     async def _put(self, content: bytes, mime: str) -> str:
         """Return what stands for an image in the input: a ``data:`` address."""
-        text = await asyncio.to_thread(base64.b64encode, content)
-        return f"data:{mime};base64,{text.decode('ascii')}"
+        return f"data:{mime};base64,{await base64_of(content)}"
 
     # -- the end ----------------------------------------------------------------------------------
 
@@ -142,7 +141,8 @@ class Predictor(Hosted):
                 charged=True,
             )
         if not pictures:  # safety checkers leave out what they do not like
-            raise self._refused(None, ErrorKind.BLOCKED)
+            error = self._refused(None, ErrorKind.BLOCKED)
+            raise billed(error) if by_second else error
         events: list[JobEvent] = []
         if len(pictures) > 1:
             events.append(Log(f"{self.title} sent {len(pictures)} pictures instead of one.", index))
@@ -151,24 +151,24 @@ class Predictor(Hosted):
 
     def _failed(self, prediction: Mapping[str, Any], *, by_second: bool) -> ProviderError:
         status = prediction.get("status")
-        bill = f" {self.title} bills the seconds that it ran." if by_second else ""
         if status == "aborted":
             return ProviderError(
                 ErrorKind.TRANSIENT,
                 f"{self.title} could not begin in time and charged nothing. Try it again.",
                 ended=True,
             )
-        if status == "canceled":
-            said = f"It was cancelled at {self.title}.{bill}"
-            return ProviderError(ErrorKind.BAD_REQUEST, said, ended=True, charged=by_second)
         words = _PREFIX.sub("", self._line.clean(prediction.get("error")))
+        bill = f" {self.title} bills the seconds that it ran." if by_second else ""
+        said = f" It says: {sentence_of(words)}" if words else ""
         kind = kind_of(words)
+        if status == "canceled":
+            kind, sentence = ErrorKind.BAD_REQUEST, f"It was cancelled at {self.title}.{bill}"
+        else:
+            sentence = f"{self.title} could not make this picture.{said}{bill}"
+        error = ProviderError(kind, sentence, ended=True)
         if kind is ErrorKind.BLOCKED:
-            return self._refused(None, kind)
-        end = "" if words.endswith((".", "!", "?", "…")) else "."
-        said = f" It says: {words}{end}" if words else ""
-        sentence = f"{self.title} could not make this picture.{said}{bill}"
-        return ProviderError(kind, sentence, ended=True)
+            error = self._refused(None, kind)
+        return billed(error) if by_second else error
 
 
 def has_ended(prediction: Mapping[str, Any]) -> bool:

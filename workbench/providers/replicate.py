@@ -6,7 +6,8 @@ submission whose answer was lost is an unknown outcome. Each prediction has a de
 (``Cancel-After``): what nobody fetches any more does not run on. Results are removed after an hour.
 
 What is only believed: that a failed prediction of an official model costs nothing. Models that are
-not official are billed by the second, perhaps also for one that failed; the API does not say.
+not official are billed by the second, perhaps also for one that failed; the API does not say, so
+that such a failure counts as billed, at what was reserved.
 
 ::
 
@@ -22,6 +23,7 @@ import math
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -29,8 +31,9 @@ from workbench.domain.jobs import Idempotency, IdempotencyPolicy, JobEvent, JobR
 from workbench.domain.records import JsonValue
 from workbench.domain.status import ErrorKind
 from workbench.errors import InvalidRequest, ProviderError
+from workbench.providers import failures
+from workbench.providers.asking import Told
 from workbench.providers.catalogue import Entry
-from workbench.providers.hosted import Told
 from workbench.providers.http import Form
 from workbench.providers.predictions import Predictor, has_ended, sign_of
 from workbench.providers.redaction import plain
@@ -238,12 +241,11 @@ class Replicate(Predictor):
         return prediction
 
     async def _tell(self, method: str, url: str, **request: Any) -> Told:
-        try:
-            return await self._ask(method, url, max_bytes=MAX_JSON_BYTES, **request)
-        except ProviderError as error:
-            if error.kind is ErrorKind.RATE_LIMIT and error.retry_after_s is None:
-                error.retry_after_s = reset_s(error.message)
-            raise
+        return await self._ask(method, url, max_bytes=MAX_JSON_BYTES, **request)
+
+    def _said_in(self, value: Any) -> failures.Said:
+        said = super()._said_in(value)
+        return replace(said, retry_after_s=reset_s(said.words))
 
     async def _put(self, content: bytes, mime: str) -> str:
         if len(content) <= LARGEST_INLINE:

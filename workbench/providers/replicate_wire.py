@@ -10,7 +10,6 @@ entry), and the fields of images: "source", "mask" with "mask_paints" (white or 
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +19,6 @@ from workbench.domain.records import JsonValue
 from workbench.domain.status import ErrorKind
 from workbench.errors import InvalidRequest, ProviderError
 from workbench.providers.catalogue import Entry
-from workbench.providers.redaction import plain
 
 _MOST_LOGS = 20_000  # characters of the end of a log that are looked at
 _DEEPEST = 4  # of objects and lists in an output
@@ -143,33 +141,6 @@ def _too_many(entry: Entry) -> ProviderError:
         ErrorKind.BAD_REQUEST,
         f"{entry.model.title} has no place for so many images. Use fewer, or another model.",
     )
-
-
-def painted(mask: bytes, colour: str) -> bytes:
-    """Return a mask of ours (transparent: paint anew) as a PNG with that part in one colour.
-
-    A mask without transparency is taken to be one already, with white for what is painted anew.
-
-    Raises
-    ------
-    ProviderError
-        It is no picture.
-    """
-    from PIL import Image, ImageChops
-
-    try:
-        with Image.open(io.BytesIO(mask)) as image:
-            if "A" in image.getbands() or "transparency" in image.info:
-                white = ImageChops.invert(image.convert("RGBA").getchannel("A"))
-            else:
-                white = image.convert("L")
-        out = io.BytesIO()
-        (ImageChops.invert(white) if colour == "black" else white).save(out, "PNG")
-    except (OSError, ValueError) as error:
-        raise ProviderError(
-            ErrorKind.BAD_REQUEST, f"The mask cannot be read: {plain(str(error))}"
-        ) from None
-    return out.getvalue()
 
 
 # -- what they say --------------------------------------------------------------------------------

@@ -19,17 +19,13 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import json
-import os
 import re
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 from workbench.domain.jobs import (
-    FREE,
     Done,
     ImageReady,
     JobEvent,
@@ -41,47 +37,36 @@ from workbench.domain.jobs import (
 from workbench.domain.records import JsonValue
 from workbench.domain.status import ErrorKind
 from workbench.errors import ConfigurationError, InvalidRequest, ProviderError
-from workbench.ports import ProviderState
 from workbench.providers import failures
-from workbench.providers.asking import apart
-from workbench.providers.bfl import read_mask
+from workbench.providers.asking import MAX_JSON_BYTES, apart, of_another_shape, read_json
 from workbench.providers.catalogue import Entry
-from workbench.providers.hosted import MAX_JSON_BYTES, Hosted, inputs_of, read_input
+from workbench.providers.hosted import Options
 from workbench.providers.http import Patience
-from workbench.providers.polling import Pace
+from workbench.providers.inputs import inputs_of
+from workbench.providers.own_server import OwnServer
 from workbench.providers.redaction import Secret, plain
 from workbench.providers.sdwebui_progress import STRANGERS, Watch, decoded, ended
+from workbench.providers.sdwebui_wire import fields_of, first_of, info_of, inputs_sent, own_pictures
 
 _NAMES = uuid.UUID("5d3f0f5e-52b4-5f0c-8a45-6b8d9b0f6a11")  # where our ids come from
 _PATIENCE = Patience(stall_s=1800.0, total_s=1800.0)  # the answer comes when the picture is made
-_SEED_BITS = 2**32 - 1
 _LONGEST_PROMPT = 10_000
 _SHORTEST_SECRET = 6
 _CANCEL_S = 25.0  # the runner gives a cancel 30 s
-_FILLS = {"fill": 0, "original": 1, "noise": 2, "nothing": 3}
-_HOW_TO_SET = (
-    "Set the environment variable SDWEBUI_URL to the address of your web UI, for example "
-    "http://127.0.0.1:7860. The web UI has to be started with --api."
-)
 
 
-class SDWebUI(Hosted):
+class SDWebUI(OwnServer):
     """A Stable Diffusion web UI.
 
     Parameters
     ----------
     name:
         Its name in the workspace; models are called ``<name>:<model>``.
-    base_url:
-        Address of the server; None: SDWEBUI_URL.
-    key:
+    **options:
+        As for every hosted provider. `base_url`: address of the server; None: SDWEBUI_URL. `key`:
         "user:password" where it was started with ``--api-auth``; None: SDWEBUI_AUTH.
-    concurrency:
-        Calls at once over all processes of a workspace. The server makes one picture at a time.
-    patience:
-        Limits of time; one call lasts as long as its picture and all that wait before it.
-    pace:
-        Makes what decides how often progress is asked for.
+        `concurrency`: the server makes one picture at a time. `patience`: one call lasts as long
+        as its picture and all that wait before it. `pace`: for questions about progress.
 
     Examples
     --------
@@ -95,37 +80,18 @@ class SDWebUI(Hosted):
     key_variables: ClassVar[tuple[str, ...]] = ("SDWEBUI_AUTH",)
     address_variable: ClassVar[str] = "SDWEBUI_URL"
     data: ClassVar[str] = "sdwebui"
-    needs_key = False
     usual_concurrency: ClassVar[int] = 1
-    idempotency = FREE
+    how_to_set = (
+        "Set the environment variable SDWEBUI_URL to the address of your web UI, for example "
+        "http://127.0.0.1:7860. The web UI has to be started with --api."
+    )
 
-    def __init__(
-        self,
-        name: str | None = None,
-        *,
-        base_url: str | None = None,
-        key: str | Secret | None = None,
-        concurrency: int | None = None,
-        patience: Patience = _PATIENCE,
-        pace: Callable[[], Pace] = Pace,
-    ) -> None:
-        super().__init__(
-            name,
-            base_url=base_url,
-            key=key,
-            concurrency=concurrency,
-            patience=patience,
-            pace=pace,
-        )
+    def __init__(self, name: str | None = None, **options: Unpack[Options]) -> None:
+        options.setdefault("patience", _PATIENCE)
+        super().__init__(name, **options)
         self._discovered: dict[str, Entry] = {}
 
     # -- what people see --------------------------------------------------------------------------
-
-    def state(self) -> ProviderState:
-        """Ready where there is an address. It asks nobody."""
-        if self._is_unset():
-            return ProviderState(False, "unreachable", _HOW_TO_SET)
-        return super().state()
 
     async def discover(self) -> list[str]:
         """Ask for the checkpoints, and offer each of them as a model from now on.
@@ -172,7 +138,7 @@ class SDWebUI(Hosted):
     async def submit(self, request: JobRequest) -> JobRef:
         """Check what can be checked here; the call itself is made in `events`."""
         entry = self._entry(request)
-        given = inputs_of(request, "source") + inputs_of(request, "reference")
+        given = inputs_of(request, "source", "reference")
         if len(given) > 1:
             raise InvalidRequest(
                 "references", f"{self.title} takes one picture; {len(given)} were given."
@@ -180,7 +146,7 @@ class SDWebUI(Hosted):
         if inputs_of(request, "mask") and not given:
             raise InvalidRequest("source", "is missing: a mask needs a picture below it.")
         self._headers(self._address())
-        _fields(request, entry)
+        fields_of(request, entry)
         # Not resumable: a call that broke off cannot be asked for its picture. But cancelled.
         return JobRef(f"task(workbench-{uuid.uuid5(_NAMES, request.key).hex})")
 
@@ -189,7 +155,7 @@ class SDWebUI(Hosted):
         index = request.slots[0].index
         id = ref.remote_id or ""
         entry = self._entry(request)
-        fields = {**_fields(request, entry), **await _pictures(request), "force_task_id": id}
+        fields = {**fields_of(request, entry), **await inputs_sent(request), "force_task_id": id}
         kind = "img2img" if "init_images" in fields else "txt2img"
         yield Running(0, None, index)
         url = self._address(f"/sdapi/v1/{kind}")
@@ -214,13 +180,15 @@ class SDWebUI(Hosted):
                 ErrorKind.BAD_REQUEST,
                 "It was interrupted in the web UI itself. Retry it to have it made after all.",
             )
-        info = _info_of(answer)
-        texts = _own_pictures(answer.get("images"), info)
+        info = info_of(answer)
+        if not isinstance(answer.get("images"), list):
+            raise of_another_shape(self)
+        texts = own_pictures(answer["images"], info)
         if not texts:
             raise self._refused("no picture came", ErrorKind.BLOCKED)
         if len(texts) > 1:
             yield Log(f"{self.title} sent {len(texts)} pictures instead of one.", index)
-        seed, said = _first(info.get("all_seeds")), _first(info.get("all_prompts"))
+        seed, said = first_of(info.get("all_seeds")), first_of(info.get("all_prompts"))
         changed = isinstance(said, str) and said != request.prompt
         yield ImageReady(
             await asyncio.to_thread(decoded, texts[0]),
@@ -285,10 +253,10 @@ class SDWebUI(Hosted):
             if answer.status in (401, 403, 404, 405, 422):
                 return None
             if not answer.ok:
-                raise answer.error(self._cleaned(await answer.error_body()))
+                raise await self._failure(answer)
             try:
-                value = json.loads(await answer.body(max_bytes=MAX_JSON_BYTES))
-            except (ValueError, RecursionError):
+                value = await read_json(await answer.body(max_bytes=MAX_JSON_BYTES))
+            except ValueError:
                 return None
             return value if isinstance(value, dict) else None
         finally:
@@ -322,7 +290,7 @@ class SDWebUI(Hosted):
         detail = value.get("detail")
         if detail == "Not Found":
             return failures.Said("it has no API at this address; start it with --api.")
-        first = _first(detail)
+        first = first_of(detail)
         if isinstance(first, dict) and isinstance(first.get("msg"), str):
             place = first.get("loc")
             field = str(place[-1]) if isinstance(place, list) and place else ""
@@ -355,110 +323,8 @@ class SDWebUI(Hosted):
                 found.append(Secret(password))
         return found
 
-    def _is_unset(self) -> bool:
-        if self._base_url is not None or self._set_base_url is not None:
-            return False
-        return not os.environ.get(self.address_variable, "").strip()
-
-    def _base(self) -> str:
-        if self._is_unset():
-            raise ConfigurationError(_HOW_TO_SET)
-        return super()._base()
-
     def _entries(self) -> Mapping[str, Entry]:
         return {**super()._entries(), **self._discovered}
-
-
-def _fields(request: JobRequest, entry: Entry) -> dict[str, Any]:
-    """Return what is asked for, but for pictures."""
-    params = request.params
-    seed = request.slots[0].seed
-    fields: dict[str, Any] = {
-        "prompt": request.prompt,
-        "negative_prompt": request.negative_prompt or "",
-        "width": request.width or 512,
-        "height": request.height or 512,
-        "steps": params.get("steps", 20),
-        "cfg_scale": params.get("guidance", 7),
-        "seed": -1 if seed is None else seed & _SEED_BITS,
-        "batch_size": 1,
-        "n_iter": 1,
-        "send_images": True,
-        "save_images": False,
-    }
-    for name, field in (("sampler", "sampler_name"), ("scheduler", "scheduler")):
-        if params.get(name):
-            fields[field] = params[name]
-    checkpoint = entry.send.get("checkpoint") or params.get("checkpoint")
-    if checkpoint:
-        fields["override_settings"] = {"sd_model_checkpoint": checkpoint}
-        # To load the former one again after each picture would take longer than the picture.
-        fields["override_settings_restore_afterwards"] = False
-    scale = params.get("hires_scale")
-    if isinstance(scale, (int, float)) and scale > 1 and not request.inputs:
-        fields |= {
-            "enable_hr": True,
-            "hr_scale": scale,
-            "denoising_strength": params.get("hires_strength", 0.5),
-        }
-    if request.inputs:
-        fields |= {
-            "denoising_strength": params.get("strength", 0.75),
-            "resize_mode": 1,  # crop and resize
-        }
-    if inputs_of(request, "mask"):
-        fields |= {
-            "mask_blur": params.get("mask_blur", 4),
-            "inpainting_fill": _FILLS.get(str(params.get("masked_content")), 1),
-            "inpaint_full_res": bool(params.get("only_masked")),
-            "inpainting_mask_invert": 0,
-        }
-    return fields
-
-
-async def _pictures(request: JobRequest) -> dict[str, Any]:
-    """Read the pictures that go in."""
-    given = inputs_of(request, "source") + inputs_of(request, "reference")
-    pictures: dict[str, Any] = {}
-    if given:
-        pictures["init_images"] = [await _encoded(await read_input(given[0]))]
-    for mask in inputs_of(request, "mask"):
-        pictures["mask"] = await _encoded(await read_mask(mask))  # white is painted anew
-    return pictures
-
-
-async def _encoded(content: bytes) -> str:
-    return (await asyncio.to_thread(base64.b64encode, content)).decode("ascii")
-
-
-def _info_of(answer: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the generation's own account, which comes as JSON within JSON."""
-    info = answer.get("info")
-    with suppress(ValueError, RecursionError):
-        info = json.loads(info) if isinstance(info, str) else info
-    return info if isinstance(info, dict) else {}
-
-
-def _own_pictures(images: object, info: Mapping[str, Any]) -> list[str]:
-    """Return the pictures themselves: no grid before them, and no maps of extensions after.
-
-    >>> _own_pictures(["grid", "a", "map"], {"all_seeds": [1], "index_of_first_image": 1})
-    ['a']
-    >>> _own_pictures(["grid", "a"], {"all_seeds": [1]})
-    ['a']
-    """
-    given = images if isinstance(images, list) else []
-    texts = [text for text in given if isinstance(text, str) and text]
-    seeds = info.get("all_seeds")
-    count = len(seeds) if isinstance(seeds, list) and seeds else len(texts)
-    first = info.get("index_of_first_image")
-    if not isinstance(first, int) or not 0 <= first < max(1, len(texts)):
-        first = 1 if len(texts) > count else 0
-    return texts[first : first + count]
-
-
-def _first(value: object) -> object:
-    return value[0] if isinstance(value, list) and value else None
 
 
 def _basic(key: Secret) -> str:

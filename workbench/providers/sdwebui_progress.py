@@ -10,9 +10,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from workbench.domain.jobs import JobEvent, Partial, Queued, Running
+from workbench.domain.jobs import JobEvent, Queued, Running
 from workbench.errors import ProviderError
-from workbench.providers.comfyui_socket import small_preview
+from workbench.providers.pictures import Previews
 from workbench.providers.polling import Pace
 
 STRANGERS = 3  # how often a job may be unknown until it is taken to have no id there
@@ -63,6 +63,7 @@ class Watch:
         self._index = index
         self._knows_ids: bool | None = None  # None: not known yet
         self._strangers = 0
+        self._previews = Previews(index)
         self._preview = -1  # number of the last one that was sent
         self._blind = False
         self._failures = 0
@@ -143,8 +144,8 @@ class Watch:
     async def _shown(self, text: object) -> list[JobEvent]:
         if not isinstance(text, str) or not text:
             return []
-        small = await small_preview(await asyncio.to_thread(decoded, text))
-        return [] if small is None else [Partial(small, self._index)]
+        preview = await self._previews.event(await asyncio.to_thread(decoded, text))
+        return [] if preview is None else [preview]
 
 
 async def ended(task: asyncio.Task[Any]) -> None:

@@ -22,7 +22,7 @@ import asyncio
 import base64
 import binascii
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, ClassVar
 from urllib.parse import quote
@@ -45,23 +45,17 @@ from workbench.domain.records import JsonValue
 from workbench.domain.status import ErrorKind
 from workbench.errors import InvalidRequest, ProviderError
 from workbench.providers import failures
-from workbench.providers.bfl import ended, read_mask
+from workbench.providers.asking import MAX_JSON_BYTES, begins_as_text, object_of, read_json
 from workbench.providers.catalogue import Entry
-from workbench.providers.hosted import (
-    MAX_IMAGE_BYTES,
-    MAX_JSON_BYTES,
-    Hosted,
-    inputs_of,
-    read_input,
-    read_json,
-)
+from workbench.providers.failures import sentence_of
+from workbench.providers.hosted import Hosted
 from workbench.providers.http import Answer, File, Form
+from workbench.providers.inputs import ENDINGS, inputs_of, read_input, read_mask
 from workbench.providers.redaction import plain
 
 _LARGEST_REQUEST = 10 * 1024 * 1024
 _LARGEST_SEED = 4_294_967_294  # and 0 is "any"
 _FILTERED = "CONTENT_FILTERED"
-_ENDINGS = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
 
 # Names of errors that say more than their status does.
 _NAMES = {
@@ -119,7 +113,7 @@ class Stability(Hosted):
             return JobRef()
         answer = await self._send(request, request.slots[0], entry, "application/json")
         try:
-            told = await self._object(answer)
+            told = await object_of(answer, self._line.clean)
         finally:
             await answer.close()
         id = told.get("id")
@@ -141,8 +135,6 @@ class Stability(Hosted):
                 picture = await self._made(request, slot)
             if picture.reason == _FILTERED:
                 yield Log(f"{self.title} blurred the picture ({_FILTERED}).", slot.index)
-                raise self._refused("", ErrorKind.BLOCKED)
-            if not picture.data:
                 raise self._refused("", ErrorKind.BLOCKED)
             total += usd
             cost = usd or None
@@ -179,7 +171,8 @@ class Stability(Hosted):
         while True:
             await pace.wait()
             try:
-                answer = await self._line.open("GET", url, headers=self._asking(url, "image/*"))
+                headers = {"Accept": "image/*", **self._headers(url)}
+                answer = await self._line.open("GET", url, headers=headers)
                 try:
                     if answer.status == 200:
                         return await self._picture(answer)
@@ -202,54 +195,33 @@ class Stability(Hosted):
         fields = _fields(request, slot, entry)
         if sum(len(content) for _, (_, content, _) in files) > _LARGEST_REQUEST - 100_000:
             raise InvalidRequest("source", "images of more than 10 MB are too large for this.")
-        answer = await self._line.open(
-            "POST",
-            url,
-            headers=self._asking(url, accept),
-            form=form_of(fields, files),
-            creates=True,
-        )
-        if answer.ok:
-            return answer
-        try:
-            raise await self._failure(answer)
-        finally:
-            await answer.close()
-
-    def _asking(self, url: str, accept: str) -> dict[str, str]:
-        return {"Accept": accept, **self._headers(url)}
+        form, headers = form_of(fields, files), {"Accept": accept}
+        return await self._opened("POST", url, form=form, headers=headers, creates=True)
 
     # -- what is answered -------------------------------------------------------------------------
 
     async def _picture(self, answer: Answer) -> _Picture:
         """Read a picture: bytes with headers, or base64 in JSON."""
-        if answer.content_type != "application/json":
+        body = await answer.body(max_bytes=MAX_JSON_BYTES)
+        kind = plain(answer.content_type) or "nothing that has a type"
+        if answer.content_type != "application/json" and not begins_as_text(body):
             if not answer.content_type.startswith(("image/", "application/octet-stream")):
-                kind = plain(answer.content_type) or "nothing that has a type"
                 raise answer.unreadable(f"something that is no picture ({kind})")
             reason = answer.headers.get("finish-reason", "").strip().upper()
-            data = await answer.body(max_bytes=MAX_IMAGE_BYTES)
-            return _Picture(data, _seed_in(answer.headers.get("seed")), reason)
-        told = await self._object(answer)
-        text = told.get("image")
-        reason = str(told.get("finish_reason") or "").upper()
+            return _Picture(body, _seed_in(answer.headers.get("seed")), reason)
         try:
-            data = await asyncio.to_thread(
-                base64.b64decode, text if isinstance(text, str) else "", validate=True
-            )
+            told = await read_json(body)
+        except ValueError:
+            raise answer.unreadable(f"something that is not whole JSON ({kind})") from None
+        text = told.get("image") if isinstance(told, dict) else None
+        reason = str(told.get("finish_reason") or "").upper() if isinstance(told, dict) else ""
+        if not isinstance(text, str) and reason != _FILTERED:
+            raise answer.unreadable("JSON of another shape")
+        try:
+            data = await asyncio.to_thread(base64.b64decode, text or "", validate=True)
         except (binascii.Error, ValueError):
             data = b"?"  # the image door says what is wrong
         return _Picture(data, _seed_in(told.get("seed")), reason)
-
-    async def _object(self, answer: Answer) -> dict[str, Any]:
-        body = await answer.body(max_bytes=MAX_JSON_BYTES)
-        try:
-            value = await read_json(body)
-        except ValueError:
-            raise answer.unreadable("something that is not whole JSON") from None
-        if not isinstance(value, dict):
-            raise answer.unreadable("JSON of another shape")
-        return value
 
     def _lost(self) -> ProviderError:
         return ProviderError(
@@ -259,14 +231,10 @@ class Stability(Hosted):
         )
 
     async def _failure(self, answer: Answer) -> ProviderError:
-        error = answer.error(self._cleaned(await answer.error_body()))
+        error = await super()._failure(answer)
         if error.kind is ErrorKind.RATE_LIMIT and error.retry_after_s is None:
             error.retry_after_s = self.penalty_s
         return error
-
-    def _cleaned(self, body: bytes) -> failures.Said:
-        said = super()._cleaned(body)
-        return replace(said, words=ended(said.words))
 
     def _said_in(self, value: Any) -> failures.Said:
         """Read ``{"id": …, "name": …, "errors": […]}``."""
@@ -275,7 +243,7 @@ class Stability(Hosted):
         errors = value.get("errors")
         if not isinstance(errors, list):
             return super()._said_in(value)
-        words = " ".join(ended(text.strip()) for text in errors if isinstance(text, str))
+        words = " ".join(sentence_of(text.strip()) for text in errors if isinstance(text, str))
         return failures.Said(words, _NAMES.get(str(value.get("name"))))
 
 
@@ -333,7 +301,7 @@ def _text(value: JsonValue) -> str:
 
 
 def _given(request: JobRequest) -> list[JobInput]:
-    return inputs_of(request, "source") + inputs_of(request, "reference")
+    return inputs_of(request, "source", "reference")
 
 
 def _check_images(request: JobRequest, entry: Entry) -> None:
@@ -355,7 +323,7 @@ def _check_images(request: JobRequest, entry: Entry) -> None:
 async def _images(request: JobRequest, entry: Entry) -> list[tuple[str, File]]:
     files: list[tuple[str, File]] = []
     for one in _given(request):
-        name = f"image.{_ENDINGS.get(one.mime, 'png')}"
+        name = f"image.{ENDINGS.get(one.mime, 'png')}"
         files.append(("image", (name, await read_input(one), one.mime)))
     mask = inputs_of(request, "mask")
     if mask and entry.send.get("mask"):

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, Unpack
 from urllib.parse import quote
 
 from workbench.domain.parameters import Model
@@ -25,25 +25,22 @@ from workbench.domain.status import RETRYABLE, ErrorKind
 from workbench.errors import ProviderError
 from workbench.ports import ProviderState
 from workbench.providers import failures
-from workbench.providers.gemini import EVENTS, GoogleHosted, chunks_of
-from workbench.providers.hosted import Hosted
+from workbench.providers.asking import EVENTS, chunks_of
+from workbench.providers.gemini import GoogleHosted
+from workbench.providers.hosted import Hosted, Options
 from workbench.providers.http import Answer, Patience
-from workbench.providers.polling import Pace
 from workbench.providers.redaction import Secret, plain
-from workbench.providers.text_wire import (
+from workbench.providers.text_talk import (
     IMAGE_TOOL,
-    Hearing,
     ImageCall,
     TextMessage,
     TextReply,
     TextUsage,
     Tool,
     ToolCall,
-    chat_body,
-    chat_error_kind,
-    content_body,
     image_call,
 )
+from workbench.providers.text_wire import Hearing, chat_body, chat_error_kind, content_body
 
 __all__ = [
     "IMAGE_TOOL",
@@ -118,17 +115,9 @@ class _Speaking(Hosted):
         As for `Hosted`.
     """
 
-    def __init__(
-        self,
-        name: str | None = None,
-        *,
-        model: str,
-        base_url: str | None = None,
-        key: str | Secret | None = None,
-        patience: Patience = USUAL_PATIENCE,
-        pace: Callable[[], Pace] = Pace,
-    ) -> None:
-        super().__init__(name, base_url=base_url, key=key, patience=patience, pace=pace)
+    def __init__(self, name: str | None = None, *, model: str, **options: Unpack[Options]) -> None:
+        options.setdefault("patience", USUAL_PATIENCE)
+        super().__init__(name, **options)
         self.model = model
 
     def models(self) -> Sequence[Model]:
@@ -244,20 +233,9 @@ class OpenAIText(_Speaking):
     key_variables: ClassVar[tuple[str, ...]] = ("OPENAI_API_KEY",)
     address_variable: ClassVar[str] = "OPENAI_BASE_URL"
 
-    def __init__(
-        self,
-        name: str | None = None,
-        *,
-        model: str,
-        base_url: str | None = None,
-        key: str | Secret | None = None,
-        patience: Patience = USUAL_PATIENCE,
-        pace: Callable[[], Pace] = Pace,
-    ) -> None:
-        super().__init__(
-            name, model=model, base_url=base_url, key=key, patience=patience, pace=pace
-        )
-        if base_url is not None:
+    def __init__(self, name: str | None = None, *, model: str, **options: Unpack[Options]) -> None:
+        super().__init__(name, model=model, **options)
+        if self._base_url is not None:
             self.needs_key = False
 
     async def test(self) -> str:
@@ -272,15 +250,9 @@ class OpenAIText(_Speaking):
     ) -> Answer:
         url = self._address("/chat/completions")
         body = chat_body(self.model, messages, tools, stream=stream)
-        answer = await self._line.open("POST", url, headers=self._headers(url), json=body)
-        if answer.ok:
-            return answer
-        try:
-            raise answer.error(self._cleaned(await answer.error_body()))
-        finally:
-            await answer.close()
+        return await self._opened("POST", url, json=body)
 
-    def _headers(self, url: str) -> dict[str, str]:
+    def _headers(self, url: str) -> dict[str, str | Secret]:
         headers = super()._headers(url)
         if self._base_url is None:
             for header, name in (
@@ -333,7 +305,6 @@ class GeminiText(_Speaking, GoogleHosted):
             self._address(f"/models/{quote(self.model)}:{way}"),
             json=body,
             headers={"Accept": EVENTS if stream else "application/json"},
-            creates=False,
         )
 
     def _hear(self, hearing: Hearing, chunk: Mapping[str, Any]) -> str:

@@ -10,14 +10,12 @@ import functools
 import itertools
 import threading
 import time
-import unittest
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
 from typing import Any, TypeVar
 
 from workbench.domain.jobs import (
-    Idempotency,
     ImageReady,
     JobEvent,
     JobInput,
@@ -95,6 +93,47 @@ class ContractBase:
         """Return requests that the service refuses, and how: changes of `request`."""
         return ()
 
+    @classmethod
+    def leaves_out(cls) -> dict[str, str]:
+        """Return the names of tests that do not apply to your provider, each with a reason.
+
+        Runners do not see them. Without a word from you these are tests of what you say nothing
+        about. Where you know more, add to them::
+
+            @classmethod
+            def leaves_out(cls):
+                name = "test_a_reference_is_followed_by_another_process"
+                return super().leaves_out() | {name: "its references are not resumable"}
+        """
+        said = {
+            "test_its_entry_point_finds_it": (cls.entry_point, "no entry_point is named"),
+            "test_the_same_seed_makes_the_same_picture": (
+                cls.deterministic,
+                "deterministic is False",
+            ),
+            "test_every_value_that_the_model_offers_is_taken": (
+                cls.every_value,
+                "every_value is False",
+            ),
+            "test_each_picture_is_charged_once": (
+                cls.charged is not ContractBase.charged,
+                "charged() counts nothing",
+            ),
+            "test_what_the_service_refuses_is_a_typed_sentence": (
+                cls.refusals is not ContractBase.refusals,
+                "refusals() names none",
+            ),
+            "test_what_is_missing_is_said": (
+                cls.make_unready is not ContractBase.make_unready,
+                "make_unready() gives none: it needs nothing",
+            ),
+            "test_a_wrong_key_is_named_and_not_shown": (
+                cls.make_with_key is not ContractBase.make_with_key,
+                "make_with_key() gives none: it has no key",
+            ),
+        }
+        return {name: why for name, (applies, why) in said.items() if not applies}
+
     # -- requests ---------------------------------------------------------------------------------
 
     def job_request(
@@ -159,9 +198,12 @@ class ContractBase:
         """Run `body` with a new provider on a loop in a thread of its own; close it afterwards."""
         __tracebackhide__ = True
         one = provider or self.make_provider()
-        with suppress(Exception):
+        before = ""
+        try:
             # Before each job the engine asks for both, in a thread: what is kept is read by now.
             one.state(), list(one.models())
+        except Exception as raised:  # noqa: BLE001 - the border to the provider: told with what follows
+            before = f"Before that, state() or models() raised {raised!r}."
         stray: list[str] = []
         outcome: list[T] = []
         error: list[BaseException] = []
@@ -188,6 +230,8 @@ class ContractBase:
         thread.join(20 * self.patience_s)
         expect(not thread.is_alive(), "The test does not end.", "Something waits without a limit.")
         if error:
+            if before:
+                error[0].add_note(before)
             raise error[0]
         expect(
             not stray,
@@ -233,20 +277,24 @@ class ContractBase:
             await self.make(provider, request)
         except checks.Breach:
             raise
-        except Exception as error:  # noqa: BLE001 - the caller looks at it
+        except Exception as error:  # noqa: BLE001 - the border to the provider: the caller looks
             return error
         raise checks.Breach("The request should fail, and a picture came.\n  -> Raise an error.")
+
+    async def made_or_refused(self, provider: Provider, request: JobRequest) -> None:
+        """Check that a request is made, or refused in a sentence."""
+        try:
+            await self.make(provider, request)
+        except checks.Breach:
+            raise
+        except Exception as error:  # noqa: BLE001 - the border to the provider: looked at here
+            checks.check_error(error)
 
     async def cancel(self, provider: Provider, ref: JobRef) -> None:
         """Cancel a job; an error that is typed does no harm."""
         # The engine notes what a cancel raises and goes on; it waits 30 s at most.
         with suppress(ProviderError):
             await in_time(provider.cancel(ref), "cancel()", self.patience_s)
-
-    def only_for(self, kind: Idempotency) -> None:
-        """Skip the test unless the provider declares this idempotency."""
-        if self.make_provider().idempotency.kind is not kind:
-            raise unittest.SkipTest(f"its idempotency is not {kind.value}")
 
     def check_charged(self, before: int | None, pictures: int, what: str) -> None:
         """Check that since `before` just these pictures were charged, if anybody counts."""

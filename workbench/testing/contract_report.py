@@ -17,7 +17,8 @@ class Report:
     Attributes
     ----------
     passed, failed, skipped:
-        names of tests; for the latter two with the reason.
+        names of tests; for the latter two with the reason. Tests that were left out count as
+        skipped.
     """
 
     passed: list[str] = field(default_factory=list)
@@ -58,8 +59,16 @@ def check(contract: type[ContractBase], *, only: str = "test_") -> Report:
     (False, 'test_it_has_the_protocol', 'object has no cancel, close,')
     """
     report = Report()
+    left_out = {
+        name: why
+        for name, why in contract.leaves_out().items()
+        if getattr(contract, name, None) is None
+    }
     for name in dict.fromkeys(name for kind in reversed(contract.__mro__) for name in vars(kind)):
         if not (name.startswith("test_") and name.startswith(only)):
+            continue
+        if name in left_out:
+            report.skipped.append((name, left_out[name]))
             continue
         instance = contract()
         try:

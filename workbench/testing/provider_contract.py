@@ -13,6 +13,9 @@ Jobs are driven as the engine drives them: on a loop in a thread of its own, a n
 each test. It asks for a few dozen small pictures, so point it at an emulator or a local server, and
 not at an account that pays (`workbench.testing.emulators` has servers to begin with).
 
+Tests that do not apply to a provider are left out by what it says of itself, see
+`ProviderContract.leaves_out`; what shows only while they run is skipped.
+
 Where a server must run beside the tests, start it in ``setup_method`` and end it in
 ``teardown_method``, or in a pytest fixture with ``autouse=True`` that sets an attribute.
 
@@ -87,6 +90,22 @@ class ProviderContract(DescriptionContract):
     The request should fail, and a picture came.
     """
 
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        """Take out of a subclass the tests that do not apply: runners pass by what is None."""
+        super().__init_subclass__(**keywords)
+        left_out = cls.leaves_out()
+        tests = [name for name in dir(ProviderContract) if name.startswith("test_")]
+        unknown = sorted(set(left_out) - set(tests))
+        if unknown:
+            raise TypeError(f"leaves_out() names no tests of the contract: {', '.join(unknown)}.")
+        for name in tests:
+            if name in vars(cls):
+                continue
+            if name in left_out:
+                setattr(cls, name, None)
+            elif getattr(cls, name) is None:  # a base of this one left it out
+                setattr(cls, name, getattr(ProviderContract, name))
+
     # -- jobs -------------------------------------------------------------------------------------
 
     def test_a_job_gives_one_picture_for_each_slot(self) -> None:
@@ -137,20 +156,13 @@ class ProviderContract(DescriptionContract):
 
     def test_every_value_that_the_model_offers_is_taken(self) -> None:
         """Ends of ranges and each choice: made, or refused in a sentence."""
-        if not self.every_value:
-            raise unittest.SkipTest("every_value is False")
 
         async def body(provider: Provider) -> None:
             offered = list(values_offered(self.model(provider)))
             for name, value in offered[:_MOST_VALUES]:
                 with named(f"{name}={value!r}"):
                     request = self.job_request(provider, slots=(0,), **{name: value})
-                    try:
-                        await self.make(provider, request)
-                    except checks.Breach:
-                        raise
-                    except Exception as error:  # noqa: BLE001 - looked at in the next line
-                        checks.check_error(error)
+                    await self.made_or_refused(provider, request)
 
         self.run(body)
 
@@ -159,12 +171,7 @@ class ProviderContract(DescriptionContract):
 
         async def body(provider: Provider) -> None:
             for prompt in (AWKWARD, "fox " * 2_500):
-                try:
-                    await self.make(provider, self.job_request(provider, prompt=prompt))
-                except checks.Breach:
-                    raise
-                except Exception as error:  # noqa: BLE001 - looked at in the next line
-                    checks.check_error(error)
+                await self.made_or_refused(provider, self.job_request(provider, prompt=prompt))
 
         self.run(body)
 
@@ -180,8 +187,6 @@ class ProviderContract(DescriptionContract):
 
     def test_the_same_seed_makes_the_same_picture(self) -> None:
         """For those who say that they are deterministic."""
-        if not self.deterministic:
-            raise unittest.SkipTest("deterministic is False")
 
         async def body(provider: Provider) -> None:
             request = self.job_request(provider, slots=(0,))
@@ -305,9 +310,18 @@ class ProviderContract(DescriptionContract):
         if not free:
             self.check_charged(before, pictures, "one job")
 
-    def test_a_key_is_charged_once(self) -> None:
+    def test_its_idempotency_is_as_it_says(self) -> None:
+        """By that the engine settles a submission whose answer it never got."""
+        kind = self.make_provider().idempotency.kind
+        if kind is Idempotency.KEYED:
+            self._a_key_is_charged_once()
+        if kind is Idempotency.LOOKUP:
+            self._a_look_up_finds_what_was_sent_and_nothing_else()
+        else:
+            self._what_cannot_be_looked_up_is_not_found()
+
+    def _a_key_is_charged_once(self) -> None:
         """KEYED: the same submission again is answered with the same pictures."""
-        self.only_for(Idempotency.KEYED)
         request, first, before = self.run(self.submitted)
 
         async def body(provider: Provider) -> JobRef:
@@ -323,9 +337,8 @@ class ProviderContract(DescriptionContract):
         )
         self.check_charged(before, len(request.slots), "a submission that was sent twice")
 
-    def test_a_look_up_finds_what_was_sent_and_nothing_else(self) -> None:
+    def _a_look_up_finds_what_was_sent_and_nothing_else(self) -> None:
         """LOOKUP: None only where the service does not have it; else a reference to go on with."""
-        self.only_for(Idempotency.LOOKUP)
         request, _, before = self.run(self.submitted)
 
         async def body(provider: Provider) -> None:
@@ -349,12 +362,10 @@ class ProviderContract(DescriptionContract):
         self.run(body)
         self.check_charged(before, len(request.slots), "a job that was looked up")
 
-    def test_what_cannot_be_looked_up_is_not_found(self) -> None:
+    def _what_cannot_be_looked_up_is_not_found(self) -> None:
         """Without LOOKUP nobody asks; whoever does gets None."""
 
         async def body(provider: Provider) -> None:
-            if provider.idempotency.kind is Idempotency.LOOKUP:
-                raise unittest.SkipTest("it can be asked")
             found = await provider.lookup(self.job_request(provider))
             expect(
                 found is None,
@@ -397,12 +408,7 @@ class ProviderContract(DescriptionContract):
 
         async def body(provider: Provider) -> None:
             request = replace(self.job_request(provider), model="no-such-model-any-more")
-            try:
-                await self.make(provider, request)
-            except checks.Breach:
-                raise
-            except Exception as error:  # noqa: BLE001 - looked at in the next line
-                checks.check_error(error)
+            await self.made_or_refused(provider, request)
 
         self.run(body)
 

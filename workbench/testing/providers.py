@@ -27,7 +27,7 @@ from workbench.domain.jobs import (
 from workbench.domain.parameters import Model, Parameter, ParameterKind
 from workbench.domain.records import Price
 from workbench.domain.status import ErrorKind, Operation
-from workbench.errors import ProviderError
+from workbench.errors import ProviderError, WorkbenchError
 from workbench.ports import ProviderState
 from workbench.testing.pictures import png
 
@@ -429,6 +429,13 @@ class EmulatedPaidProvider:
         """Nothing is open."""
 
     async def _accept(self, request: JobRequest) -> Charge:
+        for given in request.inputs:
+            try:
+                await asyncio.to_thread(given.read)
+            except WorkbenchError:
+                raise ProviderError(
+                    ErrorKind.BAD_REQUEST, "An image that goes in cannot be read. Choose it anew."
+                ) from None
         await asyncio.sleep(self._latency_s / 2)
         if self.idempotency.kind is Idempotency.FREE:
             charge = Charge(new_id(), request.key, (), 0.0)

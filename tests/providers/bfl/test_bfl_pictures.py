@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import io
-import time
 from decimal import Decimal
 
 import pytest
@@ -20,18 +19,15 @@ from tests.providers.bfl.world import (
     MODEL,
     added,
     asked_for,
-    follow,
     made_with,
-    only,
     paths,
     polls,
     polls_only,
 )
-from tests.providers.world import fast
+from tests.providers.world import drained, fast, only, shown_while_made, until
 from workbench.domain.jobs import Done, ImageReady, Queued
 from workbench.domain.status import Operation
-from workbench.errors import ProviderError
-from workbench.providers.bfl import BFL, painted_white
+from workbench.providers.bfl import BFL
 from workbench.providers.catalogue import load
 from workbench.testing.emulators.server import Fault
 from workbench.testing.pictures import png
@@ -122,15 +118,6 @@ def test_a_mask_is_sent_white_where_ours_is_transparent(ws, server):
         assert (sent.getpixel((2, 3)), sent.getpixel((3, 2))) == (255, 0)
 
 
-def test_a_mask_without_transparency_is_black_and_white_already():
-    held = io.BytesIO()
-    Image.new("L", (2, 1), 255).save(held, "PNG")
-    with Image.open(io.BytesIO(painted_white(held.getvalue()))) as sent:
-        assert sent.getpixel((0, 0)) == 255
-    with pytest.raises(ProviderError, match="mask cannot be read"):
-        painted_white(b"no picture")
-
-
 def test_every_model_is_asked_for_with_fields_that_it_has(ws, server):
     """The emulator refuses what their document does not have."""
     added(ws, server)
@@ -187,16 +174,9 @@ def test_progress_and_previews_reach_the_generation(ws, server):
     }
     server.states = ("Task not found", "Pending", *([half] * 60))
     added(ws, server)
-    batch = ws.generate("a fox", model=MODEL)
-    (generation,) = batch.generations
-    seen, previews = set(), set()
-    until = time.monotonic() + 20
-    while not generation.status.is_terminal and time.monotonic() < until:
-        seen.add((generation.record.step, generation.record.total_steps))
-        previews.add(ws._engine.media.read_preview(generation.id))
-        time.sleep(0.02)
-    assert generation.status == "completed"
-    assert (50, 100) in seen
+    (generation,) = ws.generate("a fox", model=MODEL).generations
+    previews, steps = shown_while_made(ws, generation)
+    assert (50, 100) in steps
     assert sketch in previews
 
 
@@ -206,7 +186,7 @@ async def test_unknown_and_repeated_states_are_waited_out(server):
     provider = made_with(server)
     request = asked_for()
     ref = await provider.submit(request)
-    events = await follow(provider, request, ref)
+    events = await drained(provider, request, ref)
     await provider.close()
     assert any(isinstance(event, Queued) for event in events)
     *_, ready, done = events
@@ -252,9 +232,7 @@ def test_a_job_goes_on_in_another_process_by_its_reference_alone(workspace_home,
     with wb.open(workspace_home / "ws", user="ada") as ws:
         added(ws, server)
         batch = ws.generate("a fox", model=MODEL)
-        until = time.monotonic() + 10
-        while not polls(server) and time.monotonic() < until:
-            time.sleep(0.01)
+        until(lambda: polls(server))
     for job in server._jobs.values():
         job.states.clear()
     with wb.open(workspace_home / "ws", user="ada") as again:
@@ -270,11 +248,8 @@ def test_a_cancelled_job_is_followed_because_it_is_paid_for(ws, server):
     server.states = ("Pending",) * 20
     added(ws, server)
     batch = ws.generate("a fox", model=MODEL)
-    until = time.monotonic() + 10
-    while not polls(server) and time.monotonic() < until:
-        time.sleep(0.01)
+    until(lambda: polls(server))
     batch.cancel()
-    while len(batch.all_generations()) == 1 and time.monotonic() < until:
-        time.sleep(0.02)
+    until(lambda: len(batch.all_generations()) == 2)
     first, late = batch.all_generations()
     assert (first.status, late.status, late.cost) == ("cancelled", "completed", COST)

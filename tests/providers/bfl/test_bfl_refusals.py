@@ -7,12 +7,10 @@ their OpenAPI document (fields, kinds, ranges), which it has on its own.
 from __future__ import annotations
 
 import base64
-import json
 import logging
 import time
 from decimal import Decimal
 from email.utils import formatdate
-from pathlib import Path
 
 import pytest
 
@@ -24,20 +22,18 @@ from tests.providers.bfl.world import (
     asked_for,
     creates_only,
     files_only,
-    follow,
     made_with,
-    noted,
-    only,
     paths,
     polls,
     polls_only,
 )
-from tests.providers.world import fast
+from tests.providers.world import assert_nowhere, drained, fast, noted, only, shown_by, shown_of
 from workbench.domain.jobs import Done, JobInput, Log
 from workbench.errors import ErrorKind, InvalidRequest, ProviderError
 from workbench.providers.bfl import BFL
 from workbench.providers.catalogue import load
 from workbench.providers.http import Patience
+from workbench.providers.redaction import Secret
 from workbench.testing.emulators.bfl import BFLEmulator
 from workbench.testing.emulators.server import Fault
 from workbench.testing.pictures import png
@@ -166,6 +162,25 @@ def test_moderation_is_a_block_and_says_why_in_the_log(ws, server, ends):
     assert server.charges == []
 
 
+@pytest.mark.req("TOK-2", "TOK-4")
+@pytest.mark.parametrize(
+    "end",
+    [
+        {"status": "Content Moderated", "cost": 4.5},
+        {"status": "Error", "cost": 4.5},
+        {"status": "Ready", "result": {}, "cost": 4.5},
+    ],
+    ids=lambda end: end["status"],
+)
+def test_an_end_without_a_picture_that_names_a_cost_is_booked(ws, server, end):
+    server.states = (end,)
+    added(ws, server)
+    made = only(ws.generate("a fox", model=MODEL))
+    assert (made.error.charged, made.cost) == (True, Decimal("0.045"))
+    assert ws.balances()["USD"] == -Decimal("0.045")
+    assert ws.doctor().problems == []
+
+
 @pytest.mark.req("PRV-7")
 @pytest.mark.parametrize("ends", ["Error", "Failed"])
 def test_a_job_that_failed_there_fails_at_once(ws, server, ends):
@@ -242,7 +257,7 @@ async def test_a_job_that_is_not_found_by_status_404_is_waited_for(server):
     ref = await provider.submit(request)
     gone = Fault(status=404, body=b'{"detail": "Task not found"}')
     server.fault_of = polls_only(gone, gone)
-    events = await follow(provider, request, ref)
+    events = await drained(provider, request, ref)
     await provider.close()
     assert isinstance(events[-1], Done)
 
@@ -271,7 +286,7 @@ def test_a_polling_address_of_a_region_gets_the_key():
     for host in ("api.eu2.bfl.ai", "bfl.ai", "api.us.bfl.ai:443"):
         url = f"https://{host}/v1/get_result?id=1"
         assert provider._own(url) == url
-        assert provider._headers(url) == {"x-key": CANARY}
+        assert provider._headers(url) == {"x-key": Secret(CANARY)}
 
 
 def test_without_a_polling_address_the_usual_one_is_asked(ws, server):
@@ -353,20 +368,12 @@ def test_a_key_is_nowhere_after_everything_went_wrong(workspace_home, monkeypatc
         ):
             server.faults = [fault]
             batch = ws.generate("a fox", model="bfl:flux-2-pro").wait(30)
-            shown += [repr(batch), batch.to_python(), json.dumps(batch.settings())]
-            shown += [repr(g) + repr(g.error) + g.detail for g in batch.all_generations()]
+            shown += shown_of(batch)
         server.ends = CANARY
         server.states = ({"status": "Error", "details": {"error": f"key {CANARY}"}},)
         shown.append(repr(only(ws.generate("a fox", model="bfl:flux-2-pro")).error))
-        shown += [repr(provider), repr(vars(provider)), repr(vars(provider._line))]
-        shown += [repr(ws.providers()), repr(ws.models()), repr(ws.doctor().to_dict())]
-        shown += [ws.frame().to_csv(), ws.ledger().to_csv()]
-        shown += [repr(entry) for entry in ws.debug.entries()]
-    shown += [caplog.text, *capfd.readouterr()]
-    assert not [text for text in shown if CANARY in text]
-    for path in Path(workspace_home).rglob("*"):
-        if path.is_file():
-            assert CANARY.encode() not in path.read_bytes(), path
+        shown += shown_by(ws, provider)
+    assert_nowhere(CANARY, [*shown, caplog.text, *capfd.readouterr()], workspace_home)
 
 
 async def test_a_preview_at_an_address_is_fetched_without_the_key(server):
@@ -377,9 +384,10 @@ async def test_a_preview_at_an_address_is_fetched_without_the_key(server):
     )
     provider = made_with(server)
     request = asked_for()
-    events = await follow(provider, request, await provider.submit(request))
+    events = await drained(provider, request)
     await provider.close()
     assert [event.data for event in events if type(event).__name__ == "Partial"] == [png("a fox")]
-    assert not any(isinstance(event, Log) for event in events)
+    (remark,) = [event for event in events if isinstance(event, Log)]
+    assert "A preview of 300 kB is left out" in remark.text
     files = [seen for seen in server.requests if "/files/" in seen.path]
     assert not any("x-key" in seen.headers for seen in files)

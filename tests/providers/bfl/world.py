@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from decimal import Decimal
 
-import workbench as wb
-from tests.providers.world import fast
-from workbench.domain.jobs import JobRef, JobRequest, Slot
-from workbench.domain.status import Operation
+from tests.providers.world import fast, job_request
+from workbench.domain.jobs import JobRequest, Slot
 from workbench.providers.bfl import BFL
 from workbench.testing.emulators.bfl import BFLEmulator
 from workbench.testing.emulators.server import Fault
@@ -35,20 +32,6 @@ def added(ws, server: BFLEmulator, **changes) -> BFL:
     return provider
 
 
-def only(batch: wb.Batch):
-    (generation,) = batch.wait(30).generations
-    return generation
-
-
-def noted(ws, words: str) -> bool:
-    until = time.monotonic() + 5
-    while time.monotonic() < until:  # a remark may come after the end of its job
-        if any(words in repr(entry) for entry in ws.debug.entries()):
-            return True
-        time.sleep(0.01)
-    return False
-
-
 def paths(server: BFLEmulator, method: str = "POST") -> list[str]:
     return [seen.path for seen in server.requests if seen.method == method]
 
@@ -71,20 +54,6 @@ def files_only(*faults: Fault):
     return lambda seen: left.pop(0) if "/files/" in seen.path and left else None
 
 
-async def follow(provider: BFL, request: JobRequest, ref: JobRef) -> list:
-    return [event async for event in provider.events(request, ref)]
-
-
 def asked_for(model: str = "flux-2-pro", **changes) -> JobRequest:
-    given = {
-        "key": "k",
-        "model": model,
-        "operation": Operation.GENERATE,
-        "prompt": "a fox",
-        "negative_prompt": None,
-        "width": 1024,
-        "height": 1024,
-        "params": {},
-        "slots": (Slot("g", 4, 7),),
-    }
-    return JobRequest(**{**given, **changes})
+    given = {"width": 1024, "height": 1024, "slots": (Slot("g", 4, 7),), **changes}
+    return job_request(model, **given)

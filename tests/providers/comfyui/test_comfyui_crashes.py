@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
-from pathlib import Path
 
 import pytest
 
 import workbench as wb
 from tests.providers.comfyui.world import CANARY, GRAPH, MODEL, _request, added, graphs, lines, sent
-from tests.providers.world import ended, error_of, fast, until
+from tests.providers.world import assert_nowhere, ended, error_of, fast, until
 from workbench.domain.jobs import JobRef
 from workbench.providers.comfyui import ComfyUI
 from workbench.testing.emulators.comfyui import ComfyUIEmulator
@@ -158,11 +157,7 @@ def test_a_key_goes_with_every_request_and_is_nowhere_else(workspace_home, caplo
         provider = ws._engine.registry.providers["comfy"]
         shown += [repr(vars(provider)), repr(vars(provider._line)), lines(ws), ws.frame().to_csv()]
         assert ws.doctor().problems == []
-    shown += [caplog.text, *capfd.readouterr()]
-    assert not [text for text in shown if CANARY in text]
-    for path in Path(workspace_home).rglob("*"):
-        if path.is_file():
-            assert CANARY.encode() not in path.read_bytes(), path
+    assert_nowhere(CANARY, [*shown, caplog.text, *capfd.readouterr()], workspace_home)
 
 
 def test_names_of_files_from_the_server_stay_on_the_server(ws, server):

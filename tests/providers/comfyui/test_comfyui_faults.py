@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import copy
-import io
 import json
-import os
 import sys
 import time
 import uuid
 
 import pytest
-from PIL import Image
 
 from tests.providers.comfyui.world import GRAPH, MODEL, added, graphs, lines, sent
-from tests.providers.world import ended, error_of, fast, until
+from tests.providers.world import ended, error_of, fast, noise, until
 from workbench.providers.comfyui import ComfyUI
 from workbench.providers.comfyui_socket import (
-    LARGEST_PREVIEW,
     Begun,
     Over,
     Preview,
@@ -25,8 +21,8 @@ from workbench.providers.comfyui_socket import (
     Step,
     read_binary,
     read_text,
-    small_preview,
 )
+from workbench.providers.pictures import LARGEST_PREVIEW
 from workbench.testing.emulators.server import Fault
 from workbench.testing.pictures import png
 
@@ -315,27 +311,8 @@ def test_messages_are_read():
     assert read_binary(b"\0\0\0\x04\0\0\0\x02{}jpeg", "p") == Preview(b"jpeg")
 
 
-def _noise(side: int) -> bytes:
-    out = io.BytesIO()
-    Image.frombytes("RGB", (side, side), os.urandom(side * side * 3)).save(out, "PNG")
-    return out.getvalue()
-
-
-@pytest.mark.req("PRV-4")
-async def test_a_large_preview_is_made_smaller_and_a_hopeless_one_is_left_out():
-    large = _noise(700)
-    assert len(large) > LARGEST_PREVIEW
-    small = await small_preview(large)
-    assert small is not None
-    assert len(small) <= LARGEST_PREVIEW
-    Image.open(io.BytesIO(small)).load()
-    assert await small_preview(b"x" * 300_000) is None
-    assert await small_preview(large[: len(large) // 2]) is None
-    assert await small_preview(b"") is None
-
-
 def test_large_previews_are_stored_small(ws, server):
-    large = _noise(400)
+    large = noise(400)
     server._preview = lambda step: large
     server.step_s = 0.2
     added(ws, server)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import copy
 import threading
-import time
 import uuid
 
 import pytest
 
 from tests.providers.comfyui.world import GRAPH, MODEL, _request, added, graphs, sent
-from tests.providers.world import ended, error_of, fast, until
+from tests.providers.world import ended, error_of, fast, shown_while_made, until
 from workbench.domain.jobs import JobInput
 from workbench.domain.status import Operation
 from workbench.errors import ErrorKind, InvalidRequest, ProviderError
@@ -108,15 +107,8 @@ def test_pictures_come_home_and_cost_nothing(ws, server):
 def test_steps_and_previews_are_shown_on_the_way(ws, server):
     server.step_s = 0.3
     added(ws, server)
-    batch = ws.generate("a fox", model=MODEL, steps=5)
-    (generation,) = batch.generations
-    shown, steps = set(), set()
-    while not generation.status.is_terminal:
-        preview = ws._engine.media.read_preview(generation.id)
-        shown |= {preview} if preview else set()
-        steps.add((generation.record.step, generation.record.total_steps))
-        time.sleep(0.02)
-    assert generation.status == "completed"
+    (generation,) = ws.generate("a fox", model=MODEL, steps=5).generations
+    shown, steps = shown_while_made(ws, generation)
     assert {(step, 5) for step in range(1, 5)} <= steps
     assert len(shown & {png(f"step {step}", width=8, height=8) for step in range(1, 6)}) >= 3
 

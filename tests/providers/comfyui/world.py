@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from tests.providers.world import fast
+from tests.providers.world import fast, job_request
 from workbench.domain.jobs import JobRequest, Slot
-from workbench.domain.status import Operation
 from workbench.providers.comfyui import ComfyUI
 
 MODEL = "comfy:text-to-image"
@@ -69,14 +68,9 @@ def lines(ws) -> str:
 def _request(*, seed: int = 1, **changes) -> JobRequest:
     given = {
         "key": "job-1",
-        "model": "text-to-image",
-        "operation": Operation.GENERATE,
-        "prompt": "a fox",
-        "negative_prompt": None,
         "width": 64,
         "height": 64,
         "params": {"steps": 2},
         "slots": (Slot("g", 0, seed),),
-        **changes,
     }
-    return JobRequest(**given)
+    return job_request(**{"model": "text-to-image", **given, **changes})

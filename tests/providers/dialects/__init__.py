@@ -6,8 +6,10 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from importlib.metadata import entry_points
 from typing import Any
 
+from workbench.testing.contract_description import GROUP
 from workbench.testing.emulators.server import Emulator
 
 
@@ -29,6 +31,8 @@ class Dialect:
         Keywords for ``ws.generate`` besides prompt, model and n.
     emulator_options:
         Keywords for the emulator's class.
+    resumable:
+        Whether its jobs can be followed by another process.
     """
 
     name: str
@@ -38,6 +42,17 @@ class Dialect:
     options: Callable[[Any], dict[str, Any]]
     request: Mapping[str, Any] = field(default_factory=dict)
     emulator_options: Mapping[str, Any] = field(default_factory=dict)
+    resumable: bool = True
+
+    @property
+    def entry_point(self) -> str | None:
+        """Name of the installed plugin of its class; None for a class of these tests."""
+        if self.provider.startswith("tests."):
+            return None
+        (name,) = (
+            one.name for one in entry_points(group=GROUP) if one.value == self.provider
+        )  # one each, or the package is not installed as it should be
+        return name
 
     def make_emulator(self) -> Emulator:
         made: Emulator = _found(self.emulator)(**self.emulator_options)

@@ -8,6 +8,7 @@ DIALECT = Dialect(
     emulator="workbench.testing.emulators.azure_openai:AzureEmulator",
     emulator_options={"deployments": {"pictures": "gpt-image-2"}},
     model="pictures",
+    resumable=False,
     options=lambda server: {
         "base_url": server.url,
         "key": server.key,

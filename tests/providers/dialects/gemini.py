@@ -7,5 +7,6 @@ DIALECT = Dialect(
     provider="workbench.providers.gemini:Gemini",
     emulator="workbench.testing.emulators.gemini:GeminiEmulator",
     model="gemini-3.1-flash-image",
+    resumable=False,
     options=lambda server: {"base_url": server.base_url, "key": server.key},
 )

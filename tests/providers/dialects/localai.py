@@ -8,6 +8,7 @@ DIALECT = Dialect(
     emulator="workbench.testing.emulators.openai:OpenAIEmulator",
     emulator_options={"key": None, "speaks": "localai", "streams": False},
     model="flux.1-dev",
+    resumable=False,
     options=lambda server: {
         "base_url": server.base_url,
         "profile": "localai",

@@ -7,6 +7,7 @@ DIALECT = Dialect(
     provider="workbench.providers.sdwebui:SDWebUI",
     emulator="workbench.testing.emulators.sdwebui:SDWebUIEmulator",
     model="current",
+    resumable=False,
     options=lambda server: {"base_url": server.base_url},
     request={"steps": 3},
 )

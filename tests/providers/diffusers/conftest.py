@@ -11,6 +11,16 @@ from workbench.providers import local_diffusers
 from workbench.providers.local_diffusers import Diffusers
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The first test imports torch and what belongs to it, which may take over a minute.
+
+    A fixture of the session that ran out of time has failed for all.
+    """
+    for item in items:
+        if Path(__file__).parent in item.path.parents and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(300))
+
+
 @pytest.fixture
 def installed(monkeypatch) -> None:
     """The state of a machine that has the libraries (they are not imported)."""

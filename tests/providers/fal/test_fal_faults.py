@@ -9,17 +9,8 @@ from email.utils import format_datetime
 
 import pytest
 
-from tests.providers.fal.world import (
-    CANARY,
-    COST,
-    SCHNELL,
-    added,
-    asked_for,
-    failing,
-    made,
-    request_for,
-)
-from tests.providers.world import ended, error_of
+from tests.providers.fal.world import CANARY, COST, SCHNELL, added, failing, made, request_for
+from tests.providers.world import PUT_OFF, ended, error_of, requests_of
 from workbench.domain.jobs import JobRef
 from workbench.errors import ErrorKind, ProviderError
 from workbench.providers import fal_wire
@@ -136,14 +127,7 @@ def test_a_submission_whose_answer_is_lost_is_an_unknown_outcome(ws, fal, fault)
 @pytest.mark.req("PRV-4", "PRV-7")
 @pytest.mark.parametrize(
     "fault",
-    [
-        Fault(status=429, headers={"Retry-After": "0"}),
-        Fault(status=429, headers={"Retry-After": "soon"}),
-        Fault(status=429, headers={"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}),
-        Fault(status=429),
-        Fault(status=500),
-        Fault(status=503),
-    ],
+    [*PUT_OFF, Fault(status=429)],
     ids=repr,
 )
 def test_a_submission_that_fails_in_passing_is_made_again_and_charged_once(ws, fal, fault):
@@ -151,7 +135,7 @@ def test_a_submission_that_fails_in_passing_is_made_again_and_charged_once(ws, f
     fal.faults = [fault]
     (done,) = ended(ws.generate("a fox", model=SCHNELL)).generations
     assert done.status == "completed"
-    assert len(asked_for(fal, "POST", "/schnell")) == 2
+    assert len(requests_of(fal, "POST", "/schnell")) == 2
     assert fal.images_charged == 1
 
 
@@ -205,7 +189,7 @@ def test_a_question_that_fails_in_passing_is_asked_again(ws, emulator, where):
         (done,) = ended(ws.generate("a fox", model=SCHNELL)).generations
         assert (done.status, done.cost) == ("completed", COST), fault
         assert left == []
-    jobs = len(asked_for(server, "POST", "/schnell"))
+    jobs = len(requests_of(server, "POST", "/schnell"))
     assert jobs == server.images_charged == len(ws.frame())
     assert ws.doctor().problems == []
 
@@ -234,7 +218,7 @@ def test_what_was_made_and_cannot_be_had_is_left_to_a_person(ws, emulator, where
         )
     (lost,) = ended(ws.generate("a fox", model=SCHNELL)).generations
     assert (lost.status, lost.detail) == ("processing", "outcome_unknown")
-    assert len(asked_for(server, "POST", "/schnell")) == 1
+    assert len(requests_of(server, "POST", "/schnell")) == 1
     assert ws.balance == 9
     # Once it works again, asking again brings it home; nothing is sent twice.
     assert ws.doctor().problems == []
@@ -250,8 +234,8 @@ def test_a_runner_that_failed_for_good_ends_the_job_uncharged(ws, emulator, tell
     assert (error.kind, error.charged) == ("unavailable", False)
     assert "The runner did not get through this." in error.message
     assert error.message.endswith("Try again later, or choose another model.")
-    assert len(asked_for(server, "POST", "/schnell")) == 1
-    assert len(asked_for(server, "GET", "/requests/job-0")) == 1
+    assert len(requests_of(server, "POST", "/schnell")) == 1
+    assert len(requests_of(server, "GET", "/requests/job-0")) == 1
     assert server.images_charged == 0
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from pathlib import Path
 
 import pytest
 
@@ -16,11 +15,18 @@ from tests.providers.fal.world import (
     SCHNELL,
     WAITING,
     added,
-    asked_for,
     made,
     request_for,
 )
-from tests.providers.world import FAST, ended, until
+from tests.providers.world import (
+    FAST,
+    assert_nowhere,
+    ended,
+    requests_of,
+    shown_by,
+    shown_of,
+    until,
+)
 from workbench.domain.jobs import JobRef, Slot
 from workbench.errors import ProviderError
 from workbench.providers import fal_wire
@@ -36,16 +42,28 @@ def test_a_cancel_takes_a_job_out_of_the_queue(ws, emulator):
     server = emulator(streams=False, states=[WAITING] * 10_000)
     added(ws, server)
     batch = ws.generate("a fox", model=SCHNELL)
-    until(lambda: asked_for(server, "GET", "/status"))
+    until(lambda: requests_of(server, "GET", "/status"))
     batch.cancel()
     until(lambda: server.cancelled == ["job-0"])
     assert batch.generations[0].status == "cancelled"
-    until(lambda: asked_for(server, "GET", "/requests/job-0"))
+    until(lambda: requests_of(server, "GET", "/requests/job-0"))
     assert server.images_charged == 0
-    (put,) = asked_for(server, "PUT", "/cancel")
+    (put,) = requests_of(server, "PUT", "/cancel")
     assert put.headers["authorization"] == f"Key {server.key}"
     assert len(batch.all_generations()) == 1
     assert ws.doctor().problems == []
+
+
+@pytest.mark.req("TOK-5")
+async def test_a_job_that_nobody_asks_for_is_made_and_billed_all_the_same(fal):
+    provider = made(fal)
+    request = request_for()
+    ref = await provider.submit(request)
+    assert fal.images_charged == 1
+    for _ in range(2):  # whoever comes for it later, and again, is not billed once more
+        events = [event async for event in provider.events(request, ref)]
+        assert (type(events[-2]).__name__, fal.images_charged) == ("ImageReady", 1)
+    await provider.close()
 
 
 @pytest.mark.req("PRV-6", "PRV-4")
@@ -53,7 +71,7 @@ def test_a_picture_that_was_made_in_spite_of_a_cancel_comes_home(ws, emulator):
     server = emulator(streams=False, states=[MAKING] * 40)
     added(ws, server)
     batch = ws.generate("a fox", model=SCHNELL)
-    until(lambda: len(asked_for(server, "GET", "/status")) > 2)
+    until(lambda: len(requests_of(server, "GET", "/status")) > 2)
     batch.cancel()
     until(lambda: len(batch.all_generations()) == 2)
     first, late = batch.all_generations()
@@ -100,7 +118,7 @@ def test_restarting_resumes_the_job_by_its_reference(workspace_home, emulator, s
         (done,) = ended(again.batch(batch.id)).generations
         assert (done.status, done.cost) == ("completed", COST)
         assert again.doctor().problems == []
-    assert len(asked_for(server, "POST", "/schnell")) == server.images_charged == 1
+    assert len(requests_of(server, "POST", "/schnell")) == server.images_charged == 1
 
 
 @pytest.mark.req("PRV-5")
@@ -166,18 +184,8 @@ def test_a_key_is_nowhere_after_everything_went_wrong(
         for given in faults:
             server.faults = list(given)
             batch = ended(ws.generate("a fox", model=SCHNELL))
-            shown += [repr(batch), batch.to_python(), json.dumps(batch.settings())]
-            shown += [repr(g) + repr(g.error) + g.detail for g in batch.all_generations()]
+            shown += shown_of(batch)
         provider = ws._engine.registry.providers["fal"]
-        shown += [repr(provider), repr(vars(provider)), repr(vars(provider._line))]
-        shown += [repr(ws.providers()), repr(ws.doctor().to_dict())]
-        shown += [ws.frame().to_csv(), ws.ledger().to_csv()]
-        shown += [repr(entry) for entry in ws.debug.entries()]
-        assert ws.doctor().problems == []
-    shown += [caplog.text, *capfd.readouterr()]
-    assert not [text for text in shown if CANARY in text]
-    for path in Path(workspace_home).rglob("*"):
-        if path.is_file():
-            content = path.read_bytes()
-            assert CANARY.encode() not in content, path
-            assert b"very-secret" not in content, path  # nor an address that is signed
+        shown += shown_by(ws, provider)
+    assert_nowhere(CANARY, [*shown, caplog.text, *capfd.readouterr()], workspace_home)
+    assert_nowhere("very-secret", [], workspace_home)  # nor an address that is signed

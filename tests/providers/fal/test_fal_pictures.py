@@ -9,15 +9,8 @@ from decimal import Decimal
 
 import pytest
 
-from tests.providers.fal.world import (
-    COST,
-    SCHNELL,
-    added,
-    asked_for,
-    made,
-    request_for,
-)
-from tests.providers.world import FAST, ended, error_of
+from tests.providers.fal.world import COST, SCHNELL, added, made, request_for
+from tests.providers.world import FAST, ended, error_of, requests_of
 from workbench.domain.jobs import Log, Queued, Running
 from workbench.domain.status import Operation
 from workbench.errors import ErrorKind, ProviderError
@@ -123,7 +116,7 @@ def test_a_picture_comes_home_with_what_it_cost(ws, fal):
     assert [(g.cost, g.record.unit, g.record.charged) for g in done.generations] == [
         (COST, "USD", True)
     ] * 2
-    posts = asked_for(fal, "POST", "/schnell")
+    posts = requests_of(fal, "POST", "/schnell")
     assert sorted(one.json()["seed"] for one in posts) == sorted(g.seed for g in done.generations)
     assert posts[0].path == "/fal-ai/flux/schnell"
     assert posts[0].headers["x-fal-request-timeout"] == "600"
@@ -138,8 +131,8 @@ def test_a_picture_comes_home_with_what_it_cost(ws, fal):
         "enable_safety_checker": True,
     }
     # Pushed, not asked for; and the picture is fetched without the key.
-    assert len(asked_for(fal, "GET", "/status/stream")) == 2
-    assert asked_for(fal, "GET", "/status") == []
+    assert len(requests_of(fal, "GET", "/status/stream")) == 2
+    assert requests_of(fal, "GET", "/status") == []
     files = [one for one in fal.requests if one.path.startswith("/files/")]
     assert len(files) == 2
     assert all("authorization" not in one.headers for one in files)
@@ -154,12 +147,12 @@ def test_references_go_in_as_data_addresses_by_the_model_s_own_path(ws, fal):
     references = [png("one"), png("two")]
     done = ended(ws.generate("like these", model="fal:fal-ai/nano-banana-2", references=references))
     assert done.status == "completed"
-    (post,) = asked_for(fal, "POST", "/edit")
+    (post,) = requests_of(fal, "POST", "/edit")
     assert post.path == "/fal-ai/nano-banana-2/edit"
     urls = post.json()["image_urls"]
     assert [url.partition(",")[0] for url in urls] == ["data:image/png;base64"] * 2
     ended(ws.generate("a hat", model="fal:fal-ai/flux-pro/kontext", references=[png("one")]))
-    assert asked_for(fal, "POST", "/kontext")[0].json()["image_url"] == urls[0]
+    assert requests_of(fal, "POST", "/kontext")[0].json()["image_url"] == urls[0]
     # What is billed is known for neither: the estimate counts.
     assert done.generations[0].cost == Decimal("0.08")
 
@@ -207,8 +200,8 @@ def test_a_stream_that_breaks_is_followed_by_asking(ws, fal, broken):
     fal.fault_of = lambda seen: broken if "/stream" in seen.path else None
     (done,) = ended(ws.generate("a fox", model=SCHNELL)).generations
     assert (done.status, done.cost) == ("completed", COST)
-    assert len(asked_for(fal, "GET", "/status/stream")) == 1
-    assert asked_for(fal, "GET", "/status")[0].path.endswith("?logs=1")
+    assert len(requests_of(fal, "GET", "/status/stream")) == 1
+    assert requests_of(fal, "GET", "/status")[0].path.endswith("?logs=1")
     assert fal.images_charged == 1
 
 
@@ -225,7 +218,7 @@ def test_statuses_that_repeat_come_late_or_are_not_known_are_borne(ws, emulator)
     server = emulator(states=states * 2, streams=False)
     added(ws, server)
     assert ended(ws.generate("a fox", model=SCHNELL)).status == "completed"
-    assert len(asked_for(server, "GET", "/status")) == 15
+    assert len(requests_of(server, "GET", "/status")) == 15
 
 
 def test_what_a_status_says_that_is_new_becomes_an_event():
@@ -295,10 +288,11 @@ def test_a_picture_that_was_blacked_out_is_blocked_never_delivered(ws, fal):
     fal.faults = [Fault(code="nsfw")]
     batch = ws.generate("a fox", model=SCHNELL)
     error = error_of(batch)
-    assert error.kind == "blocked"
-    assert batch.generations[0].asset is None
+    # It was made, and is billed there.
+    assert (error.kind, error.charged) == ("blocked", True)
+    assert (batch.generations[0].asset, batch.generations[0].cost) == (None, COST)
+    assert ws.balances()["USD"] == -COST
     assert not [one for one in fal.requests if one.path.startswith("/files/")]
-    # It was made and is billed there, which the log tells.
     assert fal.images_charged == 1
     assert any("counted 1 billable units" in repr(entry) for entry in ws.debug.entries())
     # Without a checker a flag is no more than a remark.
@@ -328,7 +322,7 @@ def test_more_pictures_than_asked_for_are_one(ws, fal):
 
 @pytest.fixture
 def official(fal, monkeypatch):
-    client = pytest.importorskip("fal_client", reason="the official client is not installed")
+    import fal_client as client
     from fal_client import client as inside
 
     # It speaks https only.
@@ -375,10 +369,22 @@ def test_the_official_client_understands_the_emulator(fal, official):
 def test_our_submission_is_that_of_the_official_client(ws, fal, official):
     added(ws, fal)
     ended(ws.generate("a fox", model=SCHNELL, seed=5, width=512, height=512))
-    body = asked_for(fal, "POST", "/schnell")[0].json()
+    body = requests_of(fal, "POST", "/schnell")[0].json()
     official.submit("fal-ai/flux/schnell", body, start_timeout=600)
-    ours, theirs = asked_for(fal, "POST", "/schnell")
+    ours, theirs = requests_of(fal, "POST", "/schnell")
     assert (ours.path, ours.json()) == (theirs.path, theirs.json())
     assert ours.headers["authorization"] == theirs.headers["authorization"]
     timeouts = [float(one.headers["x-fal-request-timeout"]) for one in (ours, theirs)]
     assert timeouts == [600.0, 600.0]
+
+
+@pytest.mark.req("PRV-2")
+@pytest.mark.parametrize("status", [401, 403, 422])
+def test_the_official_client_meets_the_same_faults(fal, official, status):
+    import fal_client
+
+    fal.faults = [Fault(status=status)]
+    with pytest.raises(fal_client.FalClientHTTPError) as caught:
+        official.submit("fal-ai/flux/schnell", {"prompt": "a fox"})
+    assert caught.value.status_code == status
+    assert fal.images_charged == 0

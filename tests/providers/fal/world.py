@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-import pytest
-
-from tests.providers.world import FAST
-from workbench.domain.jobs import JobRef, JobRequest, Slot
-from workbench.domain.status import Operation
+from tests.providers.world import FAST, failure_of, job_request
+from workbench.domain.jobs import JobRef, JobRequest
 from workbench.errors import ProviderError
 from workbench.providers.fal import Fal
 from workbench.testing.emulators.fal import FalEmulator
@@ -39,40 +36,9 @@ def added(ws, server: FalEmulator, **changes) -> Fal:
     return provider
 
 
-def asked_for(server: FalEmulator, method: str, end: str) -> list:
-    return [
-        one
-        for one in server.requests
-        if one.method == method and one.path.partition("?")[0].endswith(end)
-    ]
-
-
 def request_for(model: str = "fal-ai/flux/schnell", **changes) -> JobRequest:
-    given = {
-        "key": "k",
-        "model": model,
-        "operation": Operation.GENERATE,
-        "prompt": "a fox",
-        "negative_prompt": None,
-        "width": 512,
-        "height": 512,
-        "params": {},
-        "slots": (Slot("g", 0, 7),),
-        **changes,
-    }
-    return JobRequest(**given)
+    return job_request(model, **{"width": 512, "height": 512, **changes})
 
 
 async def failing(provider: Fal, ref: JobRef | None = None, **changes) -> ProviderError:
-    """Return the error of a job, by its reference where there is one."""
-    request = request_for(**changes)
-
-    async def run() -> None:
-        given = ref or await provider.submit(request)
-        async for _ in provider.events(request, given):
-            pass
-
-    with pytest.raises(ProviderError) as caught:
-        await run()
-    await provider.close()
-    return caught.value
+    return await failure_of(provider, request_for(**changes), ref)

@@ -9,17 +9,9 @@ from decimal import Decimal
 import pytest
 
 import workbench as wb
-from tests.providers.gemini.world import (
-    BACKGROUND,
-    COST,
-    MODEL,
-    added,
-    creates,
-    polls,
-)
-from tests.providers.world import FAST, ended, error_of, until
-from workbench.domain.jobs import JobRef, JobRequest, Slot
-from workbench.domain.status import Operation
+from tests.providers.gemini.world import BACKGROUND, COST, MODEL, WORDS, added, creates, polls
+from tests.providers.world import FAST, ended, error_of, job_request, until
+from workbench.domain.jobs import JobRef, JobRequest
 from workbench.errors import ProviderError
 from workbench.providers.gemini import Gemini
 from workbench.testing.emulators.server import Fault
@@ -73,6 +65,7 @@ def test_its_place_in_the_queue_and_its_progress_are_told(ws, google):
     (generation,) = ws.generate("a fox", model=MODEL, **BACKGROUND).generations
     told = []
     until(lambda: told.append(str(generation.status)) or generation.status.is_terminal, 20)
+    told.append(str(generation.status))
     shown = [one for place, one in enumerate(told) if told[place - 1 : place] != [one]]
     assert shown[-3:] == ["queued", "processing", "completed"]
 
@@ -193,13 +186,16 @@ def test_an_interaction_that_is_over_is_not_asked_for_again(ws, google, code, ki
     assert ws.balance == 10
 
 
+@pytest.mark.req("TOK-4")
 @pytest.mark.parametrize(("images", "ends"), [(0, "failed"), (3, "completed")])
 def test_no_picture_of_an_interaction_is_a_block_and_more_are_one(ws, google, images, ends):
     added(ws, google)
     google.faults = [Fault(images=images)]
     (made,) = ended(ws.generate("a fox", model=MODEL, **BACKGROUND)).generations
     assert made.status == ends
-    assert made.error is None or made.error.kind == "blocked"
+    assert made.error is None or (made.error.kind, made.error.charged) == ("blocked", True)
+    assert made.cost == (COST if images else WORDS)
+    assert ws.balances()["USD"] == -made.cost
 
 
 @pytest.mark.req("PRV-7")
@@ -248,15 +244,4 @@ def test_a_model_that_does_not_run_in_the_background_says_so(ws, another):
 
 
 def _request(**changes) -> JobRequest:
-    given = {
-        "key": "k",
-        "model": "gemini-3.1-flash-image",
-        "operation": Operation.GENERATE,
-        "prompt": "a fox",
-        "negative_prompt": None,
-        "width": None,
-        "height": None,
-        "params": {},
-        "slots": (Slot("g", 0, 7),),
-    }
-    return JobRequest(**{**given, **changes})
+    return job_request("gemini-3.1-flash-image", **changes)

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
-import time
 from decimal import Decimal
 
 import pytest
 
 import workbench as wb
-from tests.providers.gemini.world import (
-    COST,
-    MODEL,
-    added,
-)
-from tests.providers.world import ended, error_of
+from tests.providers.gemini.world import COST, MODEL, WORDS, added
+from tests.providers.world import ended, error_of, noise, shown_while_made, until
+from workbench.providers.pictures import LARGEST_PREVIEW
 from workbench.testing.emulators.server import Fault
 from workbench.testing.pictures import png
 
@@ -85,18 +81,31 @@ def test_drafts_are_shown_on_the_way(ws, another):
     added(ws, server)
     server.faults = [Fault(gap_s=0.4)]
     (generation,) = ws.generate("a fox", model=MODEL, seed=1).generations
-    shown, steps = set(), set()
-    end = time.monotonic() + 20
-    while not generation.status.is_terminal and time.monotonic() < end:
-        preview = ws._engine.media.read_preview(generation.id)
-        if preview:
-            shown.add(preview)
-        steps.add(generation.record.step)
-        time.sleep(0.02)
-    assert generation.status == "completed"
+    shown, steps = shown_while_made(ws, generation)
     assert shown == {png(f"draft {place}", width=8, height=8) for place in range(3)}
-    assert {1, 2, 3} <= steps
+    assert {1, 2, 3} <= {step for step, _ in steps}
     assert generation.asset.path.read_bytes() == png("a fox|1|0")
+
+
+@pytest.mark.req("PRV-4")
+def test_a_draft_as_large_as_a_picture_is_shown_smaller(ws, google):
+    google.draft = noise(1024)
+    added(ws, google)
+    google.faults = [Fault(gap_s=0.6)]
+    (generation,) = ws.generate("a fox", model=MODEL, seed=1).generations
+    until(lambda: ws._engine.media.read_preview(generation.id) or generation.status.is_terminal, 20)
+    shown = ws._engine.media.read_preview(generation.id)
+    assert shown is not None
+    assert len(shown) <= LARGEST_PREVIEW < len(google.draft)
+    assert ended(generation.batch).status == "completed"
+
+
+@pytest.mark.req("PRV-4", "PRV-7")
+def test_a_draft_that_is_no_picture_is_a_remark_and_hurts_nobody(ws, google):
+    google.draft = b"no picture" * 40_000
+    added(ws, google)
+    assert ended(ws.generate("a fox", model=MODEL, seed=1)).status == "completed"
+    assert any("A preview of 400 kB is left out" in entry.text for entry in ws.debug.entries())
 
 
 @pytest.mark.req("PRV-2", "PRV-8")
@@ -154,17 +163,38 @@ def test_a_model_that_wrote_instead_is_asked_once_more(ws, google, reason, more)
     assert made.status == "completed"
     assert len(google.requests) == 2
     assert google.images_charged == 1
-    assert made.cost == COST + Decimal("0.000305")  # the words cost something, too
+    assert made.cost == COST + WORDS
 
 
-@pytest.mark.req("PRV-7")
+@pytest.mark.req("PRV-7", "TOK-2", "TOK-4")
 def test_a_model_that_goes_on_writing_is_not_asked_a_third_time(ws, google):
     added(ws, google)
     google.fault_of = lambda seen: Fault(code="NO_IMAGE")
-    error = error_of(ws.generate("a fox", model=MODEL))
-    assert (error.kind, error.charged) == ("blocked", False)
-    assert "NO_IMAGE" in error.message
-    assert "I would rather write." in error.message
+    (made,) = ended(ws.generate("a fox", model=MODEL)).generations
+    assert (made.error.kind, made.error.charged, made.cost) == ("blocked", True, 2 * WORDS)
+    assert "NO_IMAGE" in made.error.message
+    assert "I would rather write." in made.error.message
+    assert len(google.requests) == 2
+    assert ws.balances()["USD"] == -2 * WORDS
+    assert ws.doctor().problems == []
+
+
+@pytest.mark.req("TOK-2", "TOK-4")
+@pytest.mark.parametrize("fault", [Fault(status=429), Fault(status=500), Fault(status=401)])
+def test_what_was_billed_is_booked_where_asking_again_fails(ws, google, fault):
+    added(ws, google)
+    google.faults = [Fault(code="NO_IMAGE"), fault]
+    (made,) = ended(ws.generate("a fox", model=MODEL)).generations
+    assert (made.error.kind, made.error.charged, made.cost) == ("blocked", True, WORDS)
+    assert len(google.requests) == 2
+
+
+@pytest.mark.req("TOK-5")
+def test_asking_again_without_an_answer_leaves_the_outcome_open(ws, google):
+    added(ws, google)
+    google.faults = [Fault(code="NO_IMAGE"), Fault(reset_after=0)]
+    (lost,) = ended(ws.generate("a fox", model=MODEL)).generations
+    assert (lost.status, lost.detail) == ("processing", "outcome_unknown")
     assert len(google.requests) == 2
 
 
@@ -189,17 +219,18 @@ def test_a_model_that_goes_on_writing_is_not_asked_a_third_time(ws, google):
         ("PUP_LIMITED_DISABLED", "auth", "does not allow"),
     ],
 )
-def test_every_end_without_a_picture_is_typed_and_costs_nothing(ws, google, code, kind, said):
+def test_every_end_without_a_picture_is_typed_and_costs_its_tokens(ws, google, code, kind, said):
     added(ws, google)
-    ws.grant(10)
-    ws.set_price(MODEL, 1)
     google.faults = [Fault(code=code)]
-    error = error_of(ws.generate("a fox", model=MODEL))
-    assert (error.kind, error.charged) == (kind, False)
-    assert said in error.message
+    (made,) = ended(ws.generate("a fox", model=MODEL)).generations
+    assert (made.error.kind, made.error.charged) == (kind, True)
+    # A prompt that is refused was read, and not thought about.
+    assert made.cost == (Decimal("0.000005") if code.startswith("prompt:") else WORDS)
+    assert ws.balances()["USD"] == -made.cost
+    assert said in made.error.message
     assert google.images_charged == 0
     assert len(google.requests) == 1
-    assert ws.balance == 10
+    assert ws.doctor().problems == []
     assert ended(ws.generate("a good one", model=MODEL)).status == "completed"
 
 

@@ -18,6 +18,10 @@ MODEL = "google:gemini-3.1-flash-image"
 COST = Decimal("0.067505")
 
 
+# What thinking about it costs where no picture comes of it: 10 tokens in, 100 of thoughts.
+WORDS = Decimal("0.000305")
+
+
 BACKGROUND = {"resumable": True}
 
 

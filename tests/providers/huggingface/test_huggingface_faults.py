@@ -8,16 +8,8 @@ import time
 
 import pytest
 
-from tests.providers.huggingface.world import (
-    ROUTES,
-    added,
-    each_route,
-    failing,
-    made,
-    posts,
-    request_for,
-)
-from tests.providers.world import ended, error_of
+from tests.providers.huggingface.world import ROUTES, added, each_route, made, posts, request_for
+from tests.providers.world import ended, error_of, failure_of
 from workbench.errors import ErrorKind
 from workbench.providers.http import Patience
 from workbench.providers.huggingface import result_of
@@ -126,7 +118,7 @@ def test_a_model_that_is_being_loaded_is_waited_for_as_long_as_it_says(ws, hf):
 )
 async def test_how_long_a_model_is_loaded_is_a_floor(hf, fault, seconds):
     hf.faults = [fault]
-    error = await failing(made(hf), request_for(ROUTES["hf-inference"]))
+    error = await failure_of(made(hf), request_for(ROUTES["hf-inference"]))
     assert (error.kind, error.retry_after_s, error.maybe_sent) == (
         ErrorKind.TRANSIENT,
         seconds,

@@ -13,12 +13,11 @@ from tests.providers.huggingface.world import (
     SCHNELL,
     WAITING,
     added,
-    failing,
     made,
     posts,
     request_for,
 )
-from tests.providers.world import ended, until
+from tests.providers.world import ended, failure_of, until
 from workbench.domain.jobs import JobRef
 from workbench.errors import ErrorKind, ProviderError
 from workbench.providers.catalogue import Entry
@@ -137,14 +136,14 @@ def test_a_cancelled_call_is_followed_to_its_end_because_it_is_paid_for(ws, hf):
 )
 async def test_a_job_without_a_name_is_an_unknown_outcome(hf, value):
     hf.faults = [Fault(status=200, body=json.dumps(value).encode())]
-    error = await failing(made(hf), request_for(QUEUED))
+    error = await failure_of(made(hf), request_for(QUEUED))
     assert (error.kind, error.maybe_sent) == (ErrorKind.TRANSIENT, True)
 
 
 async def test_a_foreign_address_is_not_asked(hf):
     url = "https://queue.fal.run/a/b/requests/j"  # fal's own does not take this key
     ref = JobRef("j", resumable=True, data={"response_url": url, "status_url": url})
-    error = await failing(made(hf), request_for(QUEUED), ref)
+    error = await failure_of(made(hf), request_for(QUEUED), ref)
     assert error.maybe_sent
     assert "not its own" in error.message
     assert hf.requests == []

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import time
-from pathlib import Path
 
 import pytest
 
@@ -20,7 +19,7 @@ from tests.providers.huggingface.world import (
     made,
     posts,
 )
-from tests.providers.world import FAST, ended
+from tests.providers.world import FAST, assert_nowhere, ended, shown_of
 from workbench.domain.status import Operation
 from workbench.errors import ErrorKind, ProviderError
 from workbench.providers.catalogue import load
@@ -212,18 +211,13 @@ def test_a_key_is_nowhere_after_everything_went_wrong(
             for fault in faults:
                 server.faults = [fault]
                 batch = ended(ws.generate("a fox", model=model))
-                shown += [repr(batch), batch.to_python(), json.dumps(batch.settings())]
-                shown += [repr(g) + repr(g.error) + g.detail for g in batch.all_generations()]
+                shown += shown_of(batch)
         provider = ws._engine.registry.providers["hf"]
         shown += [repr(provider), repr(vars(provider)), repr(vars(provider._line))]
         shown += [ws.frame().to_csv(), ws.ledger().to_csv()]
         shown += [repr(entry) for entry in ws.debug.entries()]
         assert ws.doctor().problems == []
-    shown += [caplog.text, *capfd.readouterr()]
-    assert not [text for text in shown if CANARY in text]
-    for path in Path(workspace_home).rglob("*"):
-        if path.is_file():
-            assert CANARY.encode() not in path.read_bytes(), path
+    assert_nowhere(CANARY, [*shown, caplog.text, *capfd.readouterr()], workspace_home)
 
 
 # -- a client that is not ours ---------------------------------------------------------------------
@@ -232,8 +226,8 @@ def test_a_key_is_nowhere_after_everything_went_wrong(
 @pytest.fixture
 def official(hf):
     """Make clients for a partner; their requests for the router and the Hub go to the emulator."""
-    hub = pytest.importorskip("huggingface_hub", reason="the official client is not installed")
     import httpx2
+    import huggingface_hub as hub
     from huggingface_hub.inference._providers import _common, hf_inference
 
     class ToEmulator(httpx2.HTTPTransport):
@@ -293,3 +287,16 @@ def test_the_official_client_edits_through_the_same_queue(ws, hf, official):
     assert {path.partition("?")[0].rpartition("/requests/")[0] for path in polls} == {
         "/fal-ai/fal-ai/flux-2"
     }
+
+
+@pytest.mark.req("PRV-2")
+@pytest.mark.parametrize("status", [400, 401, 402, 429])
+def test_the_official_client_meets_the_same_faults(hf, official, status):
+    from huggingface_hub.errors import HfHubHTTPError
+
+    hf.fault_of = lambda seen: Fault(status=status) if seen.method == "POST" else None
+    with pytest.raises(HfHubHTTPError) as caught:
+        official("hf-inference").text_to_image("a fox", model="black-forest-labs/FLUX.1-schnell")
+    assert caught.value.response.status_code == status
+    assert "This was asked for by a test." in caught.value.response.text
+    assert hf.images_charged == 0

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.providers.world import FAST
-from workbench.domain.jobs import JobRef, JobRequest, Slot
-from workbench.domain.status import Operation
-from workbench.errors import ProviderError
+from tests.providers.world import FAST, job_request
+from workbench.domain.jobs import JobRequest
 from workbench.providers.huggingface import HuggingFace
 from workbench.testing.emulators.huggingface import HuggingFaceEmulator
 
@@ -50,28 +48,4 @@ def posts(server: HuggingFaceEmulator) -> list:
 
 
 def request_for(model: str, **changes) -> JobRequest:
-    given = {
-        "key": "k",
-        "model": model.removeprefix("hf:"),
-        "operation": Operation.GENERATE,
-        "prompt": "a fox",
-        "negative_prompt": None,
-        "width": 512,
-        "height": 512,
-        "params": {},
-        "slots": (Slot("g", 0, 7),),
-        **changes,
-    }
-    return JobRequest(**given)
-
-
-async def failing(provider: HuggingFace, request: JobRequest, ref: JobRef | None = None):
-    async def run() -> None:
-        given = ref or await provider.submit(request)
-        async for _ in provider.events(request, given):
-            pass
-
-    with pytest.raises(ProviderError) as caught:
-        await run()
-    await provider.close()
-    return caught.value
+    return job_request(model.removeprefix("hf:"), **{"width": 512, "height": 512, **changes})

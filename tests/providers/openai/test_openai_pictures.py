@@ -10,7 +10,7 @@ import pytest
 
 import workbench as wb
 from tests.providers.openai.world import CANARY, COST, MODEL, added
-from tests.providers.world import ended, error_of
+from tests.providers.world import ended, error_of, shown_while_made
 from workbench.domain.jobs import JobInput, JobRequest, Slot
 from workbench.domain.status import Operation
 from workbench.errors import ErrorKind, ProviderError
@@ -100,19 +100,10 @@ def test_partial_images_are_shown_on_the_way(ws, openai):
     openai.faults = [Fault(gap_s=0.4)]
     batch = ws.generate("a fox", model=MODEL, partial_images=3)
     (generation,) = batch.generations
-    shown = set()
-    steps = set()
-    until = time.monotonic() + 20
-    while not generation.status.is_terminal and time.monotonic() < until:
-        preview = ws._engine.media.read_preview(generation.id)
-        if preview:
-            shown.add(preview)
-        steps.add(generation.record.step)
-        time.sleep(0.02)
-    assert generation.status == "completed"
+    shown, steps = shown_while_made(ws, generation)
     sketches = {png(f"sketch {place}", width=8, height=8) for place in range(3)}
     assert shown == sketches
-    assert {1, 2, 3} <= steps
+    assert {1, 2, 3} <= {step for step, _ in steps}
     assert generation.record.total_steps == 4
 
 

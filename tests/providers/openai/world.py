@@ -17,6 +17,9 @@ MODEL = "oai:gpt-image-2.5-flare"
 COST = Decimal("0.03305")
 
 
+READING = Decimal("0.00005")  # those of the text alone
+
+
 def added(ws, server: OpenAIEmulator, **changes) -> OpenAIImages:
     given = {"base_url": server.base_url, "key": server.key, **changes}
     provider = OpenAIImages("oai", **given)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -10,14 +11,8 @@ from email.utils import format_datetime
 import pytest
 
 import workbench as wb
-from tests.providers.openrouter.world import (
-    PLAIN,
-    STREAMED,
-    added,
-    one,
-    posts,
-)
-from tests.providers.world import ended, error_of
+from tests.providers.openrouter.world import PLAIN, STREAMED, added, posts
+from tests.providers.world import ended, error_of, only, until
 from workbench.providers.http import Patience
 from workbench.testing.emulators.server import Fault
 
@@ -64,6 +59,28 @@ def test_a_failure_in_a_stream_is_typed_and_costs_nothing(ws, server, code, kind
     assert (error.kind, error.charged, server.images_charged) == (kind, False, 0)
 
 
+@pytest.mark.req("TOK-2", "TOK-4")
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"type": "error", "error": {"code": "content_filter", "message": "no"}},
+        {"type": "image_generation.completed"},
+        {"type": "usage"},
+    ],
+    ids=lambda event: event["type"],
+)
+def test_a_stream_that_names_a_cost_and_holds_no_picture_is_booked(ws, server, event):
+    added(ws, server)
+    told = json.dumps({**event, "usage": {"cost": 0.002, "total_tokens": 9}})
+    body = f"data: {told}\n\ndata: [DONE]\n\n".encode()
+    server.faults = [Fault(status=200, body=body, content_type="text/event-stream")]
+    made = only(ws.generate("a fox", model=STREAMED))
+    assert (made.error.kind, made.error.charged) == ("blocked", True)
+    assert (made.cost, ws.balances()["USD"]) == (Decimal("0.002"), -Decimal("0.002"))
+    assert len(posts(server)) == 1
+    assert ws.doctor().problems == []
+
+
 @pytest.mark.req("PRV-4", "PRV-7")
 @pytest.mark.parametrize(
     "fault",
@@ -86,7 +103,7 @@ def test_what_is_passing_and_not_charged_is_tried_again(ws, server, fault):
         fault = Fault(status=429, headers={"Retry-After": at})
     added(ws, server)
     server.faults = [fault]
-    made = one(ws.generate("a fox", model=STREAMED))
+    made = only(ws.generate("a fox", model=STREAMED))
     assert made.status == "completed", made.error
     assert made.cost == Decimal("0.04")
     assert (len(posts(server)), server.images_charged) == (2, 1)
@@ -97,7 +114,7 @@ def test_what_retry_after_asks_for_is_waited(ws, server):
     added(ws, server)
     server.faults = [Fault(status=429, headers={"Retry-After": "1"})]
     begun = time.monotonic()
-    assert one(ws.generate("a fox", model=PLAIN)).status == "completed"
+    assert only(ws.generate("a fox", model=PLAIN)).status == "completed"
     assert time.monotonic() - begun >= 1.0
 
 
@@ -121,7 +138,7 @@ def test_a_lost_answer_is_an_unknown_outcome_and_is_not_asked_for_again(ws, serv
     added(ws, server, patience=Patience(total_s=1.0))
     server.fault_of = lambda seen: fault if b"the bad one" in seen.body else None
     good = ws.generate("a good one", model=PLAIN)
-    lost = one(ws.generate("the bad one", model=PLAIN))
+    lost = only(ws.generate("the bad one", model=PLAIN))
     assert ended(good).status == "completed"
     assert (lost.status, lost.detail) == ("processing", "outcome_unknown")
     assert sum(body["prompt"] == "the bad one" for body in posts(server)) == 1
@@ -133,7 +150,7 @@ def test_a_picture_whose_record_says_that_it_was_given_up_is_made_again(ws, serv
     added(ws, server)
     server.record_after = 1
     server.faults = [Fault(silent=True)]
-    made = one(ws.generate("a fox", model=STREAMED))
+    made = only(ws.generate("a fox", model=STREAMED))
     assert made.status == "completed"
     assert [seen.path for seen in server.requests[1:3]] == ["/api/v1/generation?id=gen-0"] * 2
     assert (len(posts(server)), server.images_charged) == (2, 1)
@@ -143,7 +160,7 @@ def test_a_picture_whose_record_says_that_it_was_given_up_is_made_again(ws, serv
 def test_a_picture_that_was_charged_and_lost_is_booked(ws, server):
     added(ws, server)
     server.faults = [Fault(reset_after=60)]
-    lost = one(ws.generate("a fox", model=PLAIN))
+    lost = only(ws.generate("a fox", model=PLAIN))
     assert (lost.status, lost.error.kind, lost.error.charged) == ("failed", "bad_image", True)
     assert "made and charged the picture" in lost.error.message
     assert (lost.cost, ws.balances()["USD"]) == (Decimal("0.04"), -Decimal("0.04"))
@@ -158,7 +175,7 @@ def test_without_a_record_that_says_so_a_lost_picture_is_an_open_question(ws, se
     server.record_after = 99 if odd == "no record" else 0
     server.cost = "0"
     server.faults = [Fault(reset_after=60)]
-    lost = one(ws.generate("a fox", model=PLAIN))
+    lost = only(ws.generate("a fox", model=PLAIN))
     assert (lost.status, lost.detail) == ("processing", "outcome_unknown")
     assert len(posts(server)) == 1
 
@@ -186,7 +203,7 @@ def test_more_pictures_than_asked_for_are_one(ws, server):
 def test_a_right_answer_of_a_wrong_type_is_a_right_answer(ws, server):
     added(ws, server)
     server.faults = [Fault(content_type="text/html")]
-    assert one(ws.generate("a fox", model=PLAIN)).status == "completed"
+    assert only(ws.generate("a fox", model=PLAIN)).status == "completed"
 
 
 @pytest.mark.req("PRV-6", "TOK-5")
@@ -194,12 +211,9 @@ def test_a_cancelled_call_is_followed_to_its_end_because_it_may_be_paid_for(ws, 
     added(ws, server)
     server.faults = [Fault(pause_s=0.6)]
     batch = ws.generate("a fox", model=PLAIN)
-    until = time.monotonic() + 10
-    while not server.requests and time.monotonic() < until:
-        time.sleep(0.01)
+    until(lambda: server.requests)
     batch.cancel()
-    while len(batch.all_generations()) == 1 and time.monotonic() < until:
-        time.sleep(0.02)
+    until(lambda: len(batch.all_generations()) == 2)
     first, late = batch.all_generations()
     assert (first.status, late.status, late.cost) == ("cancelled", "completed", Decimal("0.04"))
 
@@ -212,9 +226,7 @@ def test_a_call_that_was_under_way_when_its_process_closed_is_not_made_again(
     with wb.open(workspace_home / "ws", user="ada") as ws:
         added(ws, server)
         batch = ws.generate("a fox", model=PLAIN)
-        until = time.monotonic() + 10
-        while not server.requests and time.monotonic() < until:
-            time.sleep(0.01)
+        until(lambda: server.requests)
     with wb.open(workspace_home / "ws", user="ada") as again:
         added(again, server)
         (generation,) = again.batch(batch.id).wait(30).generations

@@ -11,10 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.providers.openrouter.world import (
-    added,
-    provider_for,
-)
+from tests.providers.openrouter.world import added, provider_for
 from workbench.domain.status import Operation
 from workbench.errors import ProviderError
 from workbench.providers import openai_wire, openrouter_models, openrouter_wire

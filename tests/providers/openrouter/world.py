@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import workbench as wb
-from tests.providers.world import ended, fast
+from tests.providers.world import fast
 from workbench.providers.openrouter import OpenRouter
 from workbench.testing.emulators.openrouter import OpenRouterEmulator
 
@@ -25,11 +24,6 @@ def added(ws, server: OpenRouterEmulator, **changes) -> OpenRouter:
     provider = provider_for(server, **changes)
     ws.add_provider(provider)
     return provider
-
-
-def one(batch: wb.Batch) -> wb.Generation:
-    (generation,) = ended(batch).generations
-    return generation
 
 
 def posts(server: OpenRouterEmulator) -> list[dict]:

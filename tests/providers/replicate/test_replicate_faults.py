@@ -8,13 +8,8 @@ from email.utils import format_datetime
 
 import pytest
 
-from tests.providers.replicate.world import (
-    SCHNELL,
-    added,
-    creates,
-    faults_at,
-)
-from tests.providers.world import ended, error_of, until
+from tests.providers.replicate.world import SCHNELL, added, creates, faults_at
+from tests.providers.world import PUT_OFF, ended, error_of, until
 from workbench.domain.jobs import (
     JobRef,
 )
@@ -85,13 +80,7 @@ def test_a_lost_submission_is_an_unknown_outcome_and_is_not_sent_again(ws, serve
 @pytest.mark.req("PRV-4", "PRV-7")
 @pytest.mark.parametrize(
     "fault",
-    [
-        Fault(status=429, headers={"Retry-After": "0"}),
-        Fault(status=429, headers={"Retry-After": "soon"}),
-        Fault(status=429, headers={"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}),
-        Fault(status=500),
-        Fault(status=503),
-    ],
+    PUT_OFF,
     ids=repr,
 )
 def test_a_passing_refusal_is_tried_again_and_charged_once(ws, server, fault):

@@ -103,13 +103,26 @@ def test_a_prediction_that_fails_is_typed_and_costs_nothing(ws, server, code, ki
     assert ws.doctor().problems == []
 
 
-@pytest.mark.parametrize(("code", "charged"), [("model_error", False), ("canceled", True)])
-def test_a_failure_of_what_is_billed_by_the_second_says_so(ws, server, code, charged):
+@pytest.mark.req("TOK-2")
+@pytest.mark.parametrize("code", ["model_error", "canceled", "nsfw"])
+def test_a_failure_of_what_is_billed_by_the_second_says_so(ws, server, code):
     added(ws, server)
+    ws.grant(10)
+    ws.set_price("rep:stability-ai/sdxl", 1)
     server.faults = [Fault(code=code)]
     error = error_of(ws.generate("a fox", model="rep:stability-ai/sdxl"))
-    assert error.message.endswith(". Replicate bills the seconds that it ran.")
-    assert error.charged is charged
+    if code != "nsfw":
+        assert error.message.endswith(". Replicate bills the seconds that it ran.")
+    assert error.charged
+    assert ws.balance == 9  # how many they were is not told: what was reserved counts
+
+
+@pytest.mark.req("TOK-2")
+def test_no_picture_of_what_is_billed_by_the_second_is_billed(ws, server):
+    added(ws, server)
+    server.faults = [Fault(images=0)]
+    error = error_of(ws.generate("a fox", model="rep:stability-ai/sdxl"))
+    assert (error.kind, error.charged) == ("blocked", True)
 
 
 @pytest.mark.req("PRV-7")

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 import logging
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -25,13 +23,12 @@ from tests.providers.replicate.world import (
     given,
     request_for,
 )
-from tests.providers.world import FAST, ended, error_of
+from tests.providers.world import FAST, assert_nowhere, ended, error_of, shown_by, shown_of
 from workbench.domain.jobs import (
     Slot,
 )
 from workbench.errors import ErrorKind, ProviderError
 from workbench.providers.replicate import Replicate
-from workbench.providers.replicate_wire import painted
 from workbench.testing.emulators.server import Fault
 from workbench.testing.pictures import png
 
@@ -240,11 +237,6 @@ def test_a_mask_goes_in_with_the_colour_that_the_model_paints(ws, server, model,
         )
 
 
-def test_what_is_no_mask_is_a_sentence():
-    with pytest.raises(ProviderError, match="mask cannot be read"):
-        painted(b"nonsense", "white")
-
-
 async def test_images_that_a_model_does_not_take_are_refused_before_anything_is_sent(
     server, opened
 ):
@@ -286,19 +278,10 @@ def test_a_key_is_nowhere_after_everything_went_wrong(
         for fault in faults:
             server.faults = [fault]
             batch = ws.generate("a fox", model="replicate:black-forest-labs/flux-schnell").wait(20)
-            shown += [repr(batch), batch.to_python(), json.dumps(batch.settings())]
-            shown += [repr(g) + repr(g.error) + g.detail for g in batch.all_generations()]
+            shown += shown_of(batch)
         provider = ws._engine.registry.providers["replicate"]
-        shown += [repr(provider), repr(vars(provider)), repr(vars(provider._line))]
-        shown += [repr(ws.providers()), repr(ws.models()), repr(ws.doctor().to_dict())]
-        shown += [ws.frame().to_csv(), ws.ledger().to_csv()]
-        shown += [repr(entry) for entry in ws.debug.entries()]
-        assert ws.doctor().problems == []
-    shown += [caplog.text, *capfd.readouterr()]
-    assert not [text for text in shown if CANARY in text]
-    for path in Path(workspace_home).rglob("*"):
-        if path.is_file():
-            assert CANARY.encode() not in path.read_bytes(), path
+        shown += shown_by(ws, provider)
+    assert_nowhere(CANARY, [*shown, caplog.text, *capfd.readouterr()], workspace_home)
 
 
 def server_ends() -> dict:

@@ -6,13 +6,11 @@ import base64
 import functools
 from decimal import Decimal
 
-from tests.providers.world import FAST
+from tests.providers.world import FAST, job_request
 from workbench.domain.jobs import (
     JobInput,
     JobRequest,
-    Slot,
 )
-from workbench.domain.status import Operation
 from workbench.providers.replicate import Replicate
 from workbench.runner.settings import RunnerSettings
 from workbench.testing.emulators.replicate import ReplicateEmulator
@@ -63,19 +61,7 @@ def creates(server: ReplicateEmulator) -> list:
 
 
 def request_for(model: str = "black-forest-labs/flux-schnell", **changes) -> JobRequest:
-    given = {
-        "key": "k",
-        "model": model,
-        "operation": Operation.GENERATE,
-        "prompt": "a fox",
-        "negative_prompt": None,
-        "width": None,
-        "height": None,
-        "params": {},
-        "slots": (Slot("g", 0, 7),),
-        **changes,
-    }
-    return JobRequest(**given)
+    return job_request(model, **changes)
 
 
 def given(role: str, content: bytes, position: int = 0) -> JobInput:

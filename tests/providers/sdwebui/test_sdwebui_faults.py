@@ -15,9 +15,9 @@ from tests.providers.sdwebui.world import CANARY, MODEL, _request, added, calls,
 from tests.providers.world import ended, error_of, fast, until
 from workbench.domain.jobs import JobInput, JobRef
 from workbench.errors import ProviderError
-from workbench.providers import sdwebui as module
 from workbench.providers.http import Patience
 from workbench.providers.sdwebui import SDWebUI
+from workbench.providers.sdwebui_wire import fields_of
 from workbench.testing.emulators.sdwebui import INTERNAL, TXT2IMG, SDWebUIEmulator
 from workbench.testing.emulators.server import Fault
 from workbench.testing.pictures import png
@@ -138,7 +138,7 @@ def test_what_the_server_refuses_is_a_sentence(ws, server, params, said):
         (Fault(status=500, code="OutOfMemoryError"), "bad_request", "not enough memory"),
         (Fault(status=302, headers={"Location": "http://127.0.0.1:9/"}), "bad_request", "redirect"),
         (Fault(status=200, body=b"<html>Sign in"), "bad_request", "not whole JSON"),
-        (Fault(status=200, body=b"[]"), "blocked", "content policy"),
+        (Fault(status=200, body=b"[]"), "bad_request", "JSON of another shape"),
         (Fault(images=0), "blocked", "content policy"),
         (Fault(image=b"<svg>"), "bad_image", ""),
         (Fault(cut=0.5), "bad_image", ""),
@@ -290,5 +290,5 @@ def test_what_is_sent_is_what_the_web_ui_knows():
     one = JobInput("a", "source", 0, "image/png", bytes)
     mask = JobInput("m", "mask", 0, "image/png", bytes)
     with_pictures = _request(params=params, inputs=(one, mask))
-    fields = module._fields(_request(params=params), entry) | module._fields(with_pictures, entry)
+    fields = fields_of(_request(params=params), entry) | fields_of(with_pictures, entry)
     assert set(fields) == known

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from tests.providers.sdwebui.world import CANARY, MODEL, _request, added, calls, sent
-from tests.providers.world import ended, error_of, fast, until
+from tests.providers.world import ended, error_of, fast, shown_while_made, until
 from workbench.domain.jobs import JobInput, JobRequest, Partial, Queued, Running
 from workbench.domain.status import Operation
 from workbench.errors import InvalidRequest
@@ -203,15 +203,8 @@ def test_checkpoints_are_models_once_they_were_asked_for(ws, server):
 def test_steps_and_previews_are_shown_on_the_way(ws, internal):
     with SDWebUIEmulator(step_s=0.3, internal=internal) as server:
         added(ws, server)
-        batch = ws.generate("a fox", model=MODEL, steps=5)
-        (generation,) = batch.generations
-        shown, steps = set(), set()
-        while not generation.status.is_terminal:
-            preview = ws._engine.media.read_preview(generation.id)
-            shown |= {preview} if preview else set()
-            steps.add((generation.record.step, generation.record.total_steps))
-            time.sleep(0.02)
-        assert generation.status == "completed"
+        (generation,) = ws.generate("a fox", model=MODEL, steps=5).generations
+        shown, steps = shown_while_made(ws, generation)
         assert {(step, 5) for step in range(1, 5)} <= steps
         sketches = {png(f"a fox at {step}", width=8, height=8) for step in range(1, 6)}
         assert len(shown & sketches) >= 3
@@ -309,7 +302,7 @@ async def test_large_previews_are_made_small(server):
 
     def sample(steps, what):
         server._sketch = out.getvalue()
-        time.sleep(0.3)
+        time.sleep(1.0)
         return real(1, what)
 
     server._sample = sample

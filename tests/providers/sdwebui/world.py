@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from tests.providers.world import fast
+from tests.providers.world import fast, job_request
 from workbench.domain.jobs import JobRequest, Slot
-from workbench.domain.status import Operation
 from workbench.providers.sdwebui import SDWebUI
 
 MODEL = "webui:current"
@@ -30,14 +29,9 @@ def sent(server, path: str) -> list:
 def _request(**changes) -> JobRequest:
     given = {
         "key": "job-1",
-        "model": "current",
-        "operation": Operation.GENERATE,
-        "prompt": "a fox",
-        "negative_prompt": None,
         "width": 64,
         "height": 64,
         "params": {"steps": 4},
         "slots": (Slot("g", 0, 1),),
-        **changes,
     }
-    return JobRequest(**given)
+    return job_request(**{"model": "current", **given, **changes})

@@ -7,24 +7,14 @@ their OpenAPI document (fields, kinds, ranges), which it has on its own.
 from __future__ import annotations
 
 import io
-import time
 from decimal import Decimal
 
 import pytest
 from PIL import Image
 
 import workbench as wb
-from tests.providers.stability.world import (
-    CORE,
-    added,
-    fields_of,
-    files_of,
-    only,
-    polls,
-    posts,
-    upscaled,
-)
-from tests.providers.world import fast
+from tests.providers.stability.world import CORE, added, fields_of, files_of, polls, posts, upscaled
+from tests.providers.world import fast, only, until
 from workbench.domain.status import Operation
 from workbench.providers.catalogue import load
 from workbench.providers.stability import Stability
@@ -246,9 +236,7 @@ def test_it_goes_on_in_another_process_by_its_reference_alone(workspace_home, se
     with wb.open(workspace_home / "ws", user="ada") as ws:
         added(ws, server)
         batch = upscaled(ws)
-        until = time.monotonic() + 10
-        while not polls(server) and time.monotonic() < until:
-            time.sleep(0.01)
+        until(lambda: polls(server))
     server._left = dict.fromkeys(server._left, 0)
     with wb.open(workspace_home / "ws", user="ada") as again:
         added(again, server)

@@ -30,11 +30,6 @@ def added(ws, server: StabilityEmulator, **changes) -> Stability:
     return provider
 
 
-def only(batch: wb.Batch):
-    (generation,) = batch.wait(30).generations
-    return generation
-
-
 def fields_of(seen) -> dict[str, str]:
     return {part.name: part.content.decode() for part in seen.parts() if part.filename is None}
 

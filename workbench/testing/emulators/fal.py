@@ -1,6 +1,8 @@
 """fal's queue as an emulator: jobs with states, logs, results, cancels, and a stream of states.
 
 Each question for a job's state moves it one state further, so that tests decide how long it takes.
+A job is billed as fal does it: for the pictures that it makes, whether anybody asks for them or
+not; not for time in the queue, where a cancel ends it free of charge, and not for what fails.
 Pictures are small coloured tiles that follow from the prompt. The official client speaks to it as
 our own adapter does, so that the two agree on the dialect.
 """
@@ -91,6 +93,16 @@ class Job:
     ended: bool = False
     cancelled: bool = False
     result: Mapping[str, Any] | None = None
+
+    @property
+    def wanted(self) -> int:
+        """How many pictures were asked for."""
+        return int(self.asked.get("num_images") or 1)
+
+    @property
+    def made(self) -> int:
+        """How many there will be."""
+        return self.wanted if self.fault.images is None else self.fault.images
 
 
 class FalEmulator(Emulator):
@@ -192,10 +204,16 @@ class FalEmulator(Emulator):
         job = self.job_of(seen, model, fault)
         if isinstance(job, Reply):
             return job
-        self.jobs[job.id] = job
+        self.accept(job)
         job.states = list(self.states)
         first = {"status": "IN_QUEUE", "queue_position": len(job.states)}
         return self._json(200, first | self._addresses(job))
+
+    def accept(self, job: Job) -> None:
+        """Take a job into the queue. It is worked on from now on, and what is made is billed."""
+        self.jobs[job.id] = job
+        if not self._failure(job) and (count := min(job.wanted, job.made)):
+            self.charge(job.seen, count)
 
     def job_of(self, seen: Seen, model: str, fault: Fault) -> Job | Reply:
         """Return the job of a submission, or the answer to one that is none."""
@@ -237,6 +255,7 @@ class FalEmulator(Emulator):
         if not running and job.states:
             job.cancelled = True
             job.states = []
+            self.give_back(job.seen)
         return self._json(202, {"status": "CANCELLATION_REQUESTED"})
 
     def _next(self, job: Job) -> dict[str, Any]:
@@ -266,11 +285,8 @@ class FalEmulator(Emulator):
         return (422, "Unprocessable Entity", "") if job.wrong else None
 
     def make(self, job: Job) -> dict[str, Any]:
-        """Make (and charge) the pictures of a job and return its result."""
-        wanted = int(job.asked.get("num_images") or 1)
-        count = wanted if job.fault.images is None else job.fault.images
-        if count:
-            self.charge(job.seen, min(wanted, count))
+        """Make the pictures of a job and return its result."""
+        count = job.made
         flagged = job.fault.code == "nsfw"
         images = []
         for place in range(count):

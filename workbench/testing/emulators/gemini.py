@@ -99,6 +99,11 @@ class GeminiEmulator(Emulator):
     uris:
         True: an interaction leaves its picture at an address.
 
+    Attributes
+    ----------
+    draft:
+        The bytes of each draft; None: small tiles.
+
     Examples
     --------
     >>> with GeminiEmulator() as server:
@@ -124,6 +129,7 @@ class GeminiEmulator(Emulator):
         self._streams = streams
         self._drafts = drafts
         self._background = background
+        self.draft: bytes | None = None
         self._uris = uris
         self._files: dict[str, bytes] = {}
 
@@ -211,7 +217,8 @@ class GeminiEmulator(Emulator):
         chunks: list[dict[str, Any]] = []
         for place in range(drafts):
             parts = [{"text": "Let me see.", "thought": True}]
-            parts.append({**_inline(png(f"draft {place}", width=8, height=8)), "thought": True})
+            draft = self.draft or png(f"draft {place}", width=8, height=8)
+            parts.append({**_inline(draft), "thought": True})
             chunks.append({**_candidate(parts), **about})
         parts = [{"text": "Here it is. "}, *[_inline(picture) for picture in pictures]]
         if not pictures:
@@ -278,12 +285,13 @@ class GeminiEmulator(Emulator):
         if not prompt:
             raise _Refused("The input has no text.")
         seed = _seed(config.get("seed"))
+        pictures = [] if fault.code else self._pictures(prompt, seed, 1, fault)
         job = _Job(
             f"v1_Chd{next(self._numbers)}",
             asked["model"],
             list(self.statuses) if asked.get("background") else [],
-            [] if fault.code else self._pictures(prompt, seed, 1, fault),
-            usage=_interaction_usage(len(references), size),
+            pictures,
+            usage=_interaction_usage(len(references), size, made=bool(pictures)),
         )
         if fault.code:
             way, _, what = fault.code.partition(":")
@@ -470,8 +478,9 @@ def _content_usage(references: int, size: str, *, made: bool) -> dict[str, Any]:
     return usage
 
 
-def _interaction_usage(references: int, size: str) -> dict[str, Any]:
-    given, out = TEXT_TOKENS + REFERENCE_TOKENS * references, IMAGE_TOKENS[size]
+def _interaction_usage(references: int, size: str, *, made: bool) -> dict[str, Any]:
+    given = TEXT_TOKENS + REFERENCE_TOKENS * references
+    out = IMAGE_TOKENS[size] if made else 0
     return {
         "total_input_tokens": given,
         "input_tokens_by_modality": [

@@ -163,6 +163,7 @@ class HuggingFaceEmulator(FalEmulator):
         if isinstance(job, Reply):
             return job
         with self._jobs_lock:
+            self.accept(job)
             self._end(job)
         return self.result_of(job)
 

@@ -12,8 +12,10 @@ import json
 import re
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
+from workbench.testing.emulators import openai_sdcpp as sdcpp
 from workbench.testing.emulators.server import JSON, Emulator, Fault, Reply, Seen, sse
 from workbench.testing.pictures import png
 
@@ -33,9 +35,8 @@ TAKES: Mapping[str, Mapping[str, tuple[type, ...]]] = {
         "output_compression": _WHOLE,
         "partial_images": _WHOLE,
         "stream": _FLAG,
-        "images": _LIST,
     },
-    "stable-diffusion.cpp": {
+    sdcpp.NAME: {
         **_COMMON,
         "size": _TEXT,
         "output_format": _TEXT,
@@ -69,6 +70,26 @@ TAKES: Mapping[str, Mapping[str, tuple[type, ...]]] = {
     },
 }
 _NO_EDITS = ("localai", "together")
+# An edit's own, where they are others: what a form has, and what JSON has in its place.
+FORMS: Mapping[str, Mapping[str, tuple[type, ...]]] = {
+    "openai": {
+        **{name: kind for name, kind in TAKES["openai"].items() if name != "moderation"},
+        "input_fidelity": _TEXT,
+    }
+}
+JSON_EDIT: Mapping[str, tuple[type, ...]] = {
+    **TAKES["openai"],
+    "input_fidelity": _TEXT,
+    "images": _LIST,
+    "mask": (dict,),
+}
+_CHOICES: Mapping[str, tuple[str, ...]] = {
+    "quality": ("auto", "low", "medium", "high", "xhigh", "max"),
+    "background": ("auto", "opaque", "transparent"),
+    "moderation": ("auto", "low"),
+    "output_format": ("png", "jpeg", "webp", "gif", "svg"),
+    "input_fidelity": ("high", "low"),
+}
 
 _TEXT_TOKENS = 10
 _IMAGE_TOKENS = 300  # of each reference
@@ -94,7 +115,7 @@ class OpenAIEmulator(Emulator):
     streams:
         False: it ignores ``stream`` and answers at once, as most compatible servers do.
     string_errors:
-        True: errors are ``{"error": "text"}``, as stable-diffusion.cpp has them.
+        True: errors are ``{"error": "text"}``, as stable-diffusion.cpp has them always.
     urls:
         True: pictures are left at an address instead of being sent.
     speaks:
@@ -129,8 +150,8 @@ class OpenAIEmulator(Emulator):
         self.expired = False
         self._speaks = speaks
         self._models = models
-        self._streams = streams
-        self._string_errors = string_errors
+        self._streams = streams and speaks != sdcpp.NAME
+        self._string_errors = string_errors or speaks == sdcpp.NAME
         self._urls = urls
         self._files: dict[str, bytes] = {}
 
@@ -166,11 +187,19 @@ class OpenAIEmulator(Emulator):
         if what == MODELS:
             return self._listing()
         edit = what == EDITS
+        if self._speaks == sdcpp.NAME:
+            try:
+                sdcpp.check(seen, edit=edit)
+            except sdcpp.Refused as refused:
+                return self.error(refused.status, refused.words)
+        takes = self._takes(seen, edit=edit)
         try:
-            asked, references = _asked(seen, edit=edit)
+            asked, references = _asked(seen, takes, edit=edit)
         except (ValueError, KeyError) as error:
             return self.error(400, f"The body cannot be read: {error!r}")
-        wrong = _wrong(asked, TAKES[self._speaks], edit=edit, references=references)
+        wrong = _wrong(asked, takes, edit=edit, references=references)
+        if not wrong and self._speaks == "openai":
+            wrong = _not_offered(asked)
         if wrong:
             return self.error(400, wrong, "invalid_value")
         if self._models is not None and asked.get("model") not in self._models:
@@ -182,10 +211,17 @@ class OpenAIEmulator(Emulator):
         rest = path.removeprefix("/v1")
         return rest if rest != path and rest in (GENERATIONS, EDITS, MODELS) else None
 
+    def _takes(self, seen: Seen, *, edit: bool) -> Mapping[str, tuple[type, ...]]:
+        if edit and self._speaks in FORMS:
+            return JSON_EDIT if _is_json(seen) else FORMS[self._speaks]
+        return TAKES[self._speaks]
+
     def _knows(self, seen: Seen) -> bool:
         return self.key is None or seen.headers.get("authorization") == f"Bearer {self.key}"
 
     def _listing(self) -> Reply:
+        if self._speaks == sdcpp.NAME:  # whatever it has loaded
+            return Reply(200, JSON, [json.dumps({"data": [sdcpp.MODEL]}).encode()])
         names = self._models or ("gpt-image-2",)
         if self._speaks == "together":  # a bare list, which says what a model is for
             bare = [{"id": name, "object": "model", "type": "image"} for name in names]
@@ -222,8 +258,13 @@ class OpenAIEmulator(Emulator):
             return Reply(200, "text/event-stream", sse(events), id, streamed=True)
         data = [self._entry(picture, place) for place, picture in enumerate(pictures)]
         answer: dict[str, Any] = {"created": _now(), "data": data}
-        if self._speaks == "openai":
+        if self._speaks == "together":
+            name = asked.get("model", "")
+            answer = {"id": id["x-request-id"], "model": name, "object": "list", "data": data}
+        elif self._speaks == "openai":
             answer |= {**about, "usage": usage}
+        elif self._speaks == sdcpp.NAME:
+            answer["output_format"] = about["output_format"]
         return Reply(200, JSON, [json.dumps(answer).encode()], id)
 
     def _picture(self, asked: Mapping[str, Any], place: int, fault: Fault) -> bytes:
@@ -243,9 +284,15 @@ class OpenAIEmulator(Emulator):
         return {kind: value, **more}
 
 
-def _asked(seen: Seen, *, edit: bool) -> tuple[Mapping[str, Any], int]:
+def _is_json(seen: Seen) -> bool:
+    return seen.headers.get("content-type", "").startswith(JSON)
+
+
+def _asked(
+    seen: Seen, takes: Mapping[str, tuple[type, ...]], *, edit: bool
+) -> tuple[Mapping[str, Any], int]:
     """Return the fields of a request and how many references came with it."""
-    if not edit or seen.headers.get("content-type", "").startswith(JSON):
+    if not edit or _is_json(seen):
         asked = seen.json()
         if not isinstance(asked, dict):
             raise ValueError("no object")
@@ -256,9 +303,20 @@ def _asked(seen: Seen, *, edit: bool) -> tuple[Mapping[str, Any], int]:
         if part.name in ("image", "image[]"):
             references += 1
         elif part.filename is None:
-            text = part.content.decode()
-            fields[part.name] = {"true": True, "false": False}.get(text, text)
+            fields[part.name] = _meant(part.content.decode(), takes.get(part.name, _TEXT))
+        elif part.name != "mask":
+            fields[part.name] = part.filename
     return fields, references
+
+
+def _meant(text: str, kinds: tuple[type, ...]) -> Any:
+    """Return the value of a form's field. What is none of its kind stays a text."""
+    if kinds == _FLAG:
+        return {"true": True, "false": False}.get(text, text)
+    if kinds in (_WHOLE, _NUMBER):
+        with suppress(ValueError):
+            return int(text) if kinds == _WHOLE else float(text)
+    return text
 
 
 def _wrong(
@@ -271,8 +329,6 @@ def _wrong(
     if not asked.get("prompt"):
         return "Missing required parameter: 'prompt'."
     for name, value in asked.items():
-        if edit:  # a form has only text
-            continue
         if name not in takes:
             return f"Unknown parameter: '{name}'."
         if not isinstance(value, takes[name]) or (isinstance(value, bool) and takes[name] != _FLAG):
@@ -287,6 +343,13 @@ def _wrong(
         return "Invalid 'size'."
     if edit and not references:
         return "Missing required parameter: 'image'."
+    return ""
+
+
+def _not_offered(asked: Mapping[str, Any]) -> str:
+    for name, choices in _CHOICES.items():
+        if asked.get(name, choices[0]) not in choices:
+            return f"Invalid value for '{name}'. Supported values are: {', '.join(choices)}."
     return ""
 
 
@@ -330,9 +393,11 @@ def _ends(
         return []
     events: Events = []
     name = f"{kind}.completed"
+    # Only an answer that comes at once says of which kind the tokens of its pictures are.
+    counted = {of: count for of, count in usage.items() if of != "output_tokens_details"}
     for picture in pictures:
         text = base64.b64encode(picture).decode()
-        events.append((name, {"type": name, "b64_json": text, **about, "usage": dict(usage)}))
+        events.append((name, {"type": name, "b64_json": text, **about, "usage": counted}))
     return events
 
 
