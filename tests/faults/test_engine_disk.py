@@ -9,7 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -29,33 +29,14 @@ from tests.faults.engine_world import (
     temporary_files,
     until,
 )
+from tests.small_disk import Mount, mounting
 from workbench.workspace.workspace import Workspace
-
-Mount = Callable[..., Path]
 
 
 @pytest.fixture
 def mount(tmp_path: Path) -> Iterator[Mount]:
-    """Mounts small disks (`mount("size=8m")`), or a folder onto itself (`bind=folder`)."""
-    if sys.platform != "linux" or os.geteuid() != 0 or shutil.which("mount") is None:
-        pytest.skip("mounting a small disk needs root on Linux")
-    mounted: list[Path] = []
-
-    def make(options: str = "", *, bind: Path | None = None) -> Path:
-        folder = bind or tmp_path / f"disk{len(mounted)}"
-        folder.mkdir(exist_ok=True)
-        command = ["mount", "--bind", str(folder), str(folder)]
-        if bind is None:
-            command = ["mount", "-t", "tmpfs", "-o", f"{options},mode=700", "none", str(folder)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            pytest.skip(f"this machine does not let us mount: {done.stderr.strip()}")
-        mounted.append(folder)
-        return folder
-
-    yield make
-    for folder in reversed(mounted):
-        subprocess.run(["umount", "--lazy", str(folder)], check=False, capture_output=True)
+    with mounting(tmp_path) as mount:
+        yield mount
 
 
 @pytest.fixture

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.small_disk import Mount, mounting
 from workbench.errors import DiskFull, StoreError
 from workbench.store.bell import Bell
 from workbench.store.liveness import OwnerLock, is_alive
@@ -24,27 +23,9 @@ NEWEST = len(migrate.find([migrate.shipped()]))  # version of the schema
 
 
 @pytest.fixture
-def mount(tmp_path: Path) -> Iterator[object]:
-    """Mounts small tmpfs disks: `mount("2m")`."""
-    if sys.platform != "linux" or os.geteuid() != 0 or shutil.which("mount") is None:
-        pytest.skip("mounting a small disk needs root on Linux")
-    mounted: list[Path] = []
-
-    def make(options: str) -> Path:
-        folder = tmp_path / f"disk{len(mounted)}"
-        folder.mkdir()
-        done = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", f"{options},mode=700", "none", str(folder)],
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        if done.returncode:
-            pytest.skip(f"this machine does not let us mount: {done.stderr.strip()}")
-        mounted.append(folder)
-        return folder
-
-    yield make
-    for folder in mounted:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+def mount(tmp_path: Path) -> Iterator[Mount]:
+    with mounting(tmp_path) as mount:
+        yield mount
 
 
 def fill(disk: Path, *, leave: int = 0) -> Path:

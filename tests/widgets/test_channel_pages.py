@@ -304,6 +304,19 @@ def test_pictures_that_wait_for_disk_space_are_told(
     batch.cancel()
 
 
+def test_a_full_disk_is_told_while_nothing_can_be_written_and_taken_back_when_there_is_space(
+    ws: Workspace, page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(channel_module, "_PINGS_PER_LOOK", 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(ws._engine.media.files, "free_bytes", lambda: 1000)
+        until(lambda: page.heard("notice"), "the notice")
+        assert page.heard("notice")[0]["code"] == "disk_full"
+        assert "wait" in page.heard("notice")[0]["message"]
+    until(lambda: page.heard("notice")[-1]["message"] == "", "its end")
+    assert page.heard("notice")[-1]["code"] == "disk_full"
+
+
 def test_a_page_that_says_goodbye_while_it_is_greeted_stays_gone(wire: Wire) -> None:
     for _ in range(20):
         page = Page(wire)

@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from workbench.workspace.workspace import Workspace
 
 SAME_NOTICE_S = 10.0
+_PINGS_PER_LOOK = 6  # at the disk: every 4 s
+_OVER = {"push": "notice", "message": "", "level": "info"}  # what was told is true no more
 UNSEEN_S = 60.0  # what Python said before there was a page is kept so long for it
 _END_S = 2.0
 _UNTOLD = 3  # pongs of a page that is told nothing; one that asks has its answer sooner
@@ -363,9 +365,27 @@ class Channel:
                 self._pings += 1
                 now = self._engine.clock.now_ms()
                 self._push({"push": "ping", "n": self._pings, "at": now})
+                if self._pings % _PINGS_PER_LOOK == 1:
+                    self._spawn(self._tell_disk())
                 await asyncio.sleep(PING_EVERY_S)
         finally:
             self._listen_no_more()
+
+    async def _tell_disk(self) -> None:
+        """Say that the disk is full for as long as it is.
+
+        Rows cannot say it: nothing can be written then.
+        """
+        try:
+            full = await self._workers.run("read", self._engine.disk_is_full)
+        except OSError:
+            return  # the folder is away, which whatever needs it tells
+        if full:
+            self._tell_everybody(refusal("disk_full", DISK_WAIT), None)
+        elif "disk_full" in self._noticed:
+            del self._noticed["disk_full"]
+            for client in self._clients.alive():
+                self._push({**_OVER, "code": "disk_full"}, client.name)
 
     def _leave(self, client: Client | None) -> None:
         if client is not None and (follower := self._followers.pop(client, None)) is not None:

@@ -192,6 +192,10 @@ class Engine:
             text = f"The provider {provider.name!r} could not be closed: {error!r}"
             self.store.log("error", "plugin", text, data={"traceback": traceback.format_exc()})
 
+    def disk_is_full(self) -> bool:
+        """Whether there is too little space for one more picture: then they wait."""
+        return self.media.free_bytes() < RunnerSettings().min_free_bytes
+
     def _start_runner(self) -> None:
         if self._runner is not None:
             return

@@ -200,7 +200,8 @@ export class Store {
   }
 
   private notice(code: string, message: string, level: Level): void {
-    if (LASTING.has(code)) this.notices.value = new Map(this.notices.peek()).set(code, { message, level });
+    if (message === "") this.dropNotice(code); // true no more
+    else if (LASTING.has(code)) this.notices.value = new Map(this.notices.peek()).set(code, { message, level });
     else this.toast(message, level);
   }
 

@@ -262,6 +262,17 @@ test("notices become toasts, lasting ones stay, and Python opens the lightbox", 
   expect(page.store.lightbox.value).toBe("G");
 });
 
+test("a notice without words takes back what is true no more", async () => {
+  const page = await openPage();
+  page.kernel.notice("disk_full", "The disk is full.", "error");
+  await pass(50);
+  expect(page.store.notices.value.size).toBe(1);
+  page.kernel.notice("disk_full", "", "info");
+  await pass(50);
+  expect(page.store.notices.value.size).toBe(0);
+  expect(page.store.toasts.value).toEqual([]);
+});
+
 test("nonsense from the wire is ignored", async () => {
   const page = await openPage();
   for (const message of [null, 3, {}, { push: "what" }, { rid: "nope", to: sentClient(page), ok: true }]) {
