@@ -84,6 +84,10 @@ class Page:
     def answer(self, rid: str) -> dict[str, Any]:
         return until(lambda: self._answers.get(rid), f"the answer to {rid}")[0]
 
+    def buffers(self, rid: str) -> list[bytes]:
+        """What came with the answer to that."""
+        return until(lambda: self._answers.get(rid), f"the answer to {rid}")[1]
+
     def answered(self, rid: str) -> bool:
         return rid in self._answers
 

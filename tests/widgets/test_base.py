@@ -159,7 +159,7 @@ def test_the_bundle_travels_once_per_process(
     assert second._channel is not None
     sent = sent_by(second)
     second._give_full_esm()
-    assert sent[0]["state"] == {"_esm": bundle.esm()}
+    assert sent[0]["state"] == {"_esm": bundle.whole()}
 
 
 # -- whose workspace --------------------------------------------------------------------------

@@ -31,7 +31,14 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 HERE = Path(__file__).resolve().parent
 STATIC = HERE.parent / "widgets" / "static"
-BUILT = ("workbench.js", "loader.js", "licenses.txt")
+PARTS = ("dialogs", "feed", "lightbox", "settings", "topics")  # as in workbench/widgets/bundle.py
+BUILT = (
+    "workbench.js",
+    "loader.js",
+    "whole.js",
+    "licenses.txt",
+    *(f"{name}.js.gz" for name in PARTS),
+)
 STAMP = STATIC / "built.json"
 SOURCES = ("package.json", "package-lock.json", "tsconfig.json", "build.mjs", "src")
 PACKAGES = HERE / "node_modules"

@@ -65,7 +65,7 @@ class WorkspaceWidget(anywidget.AnyWidget):
     #: Parts of the workspace that the page is sent at once; see `operations.snapshot`.
     _scopes: ClassVar[frozenset[str]] = frozenset()
 
-    _esm = traitlets.Unicode(help="The bundle, or a loader of it.").tag(sync=True)
+    _esm = traitlets.Unicode(help="The root part of the bundle, or its loader.").tag(sync=True)
     _widget = traitlets.Unicode(help="Which widget the page draws.").tag(sync=True)
     _hash = traitlets.Unicode(help="Hash of the bundle.").tag(sync=True)
     height = options.Option(options.check_pixels, 0, "In px; 0: as high as its content.")
@@ -280,7 +280,7 @@ class WorkspaceWidget(anywidget.AnyWidget):
 
     def _give_full_esm(self) -> None:
         """Replace the loader by the whole bundle, for a page that cannot load it otherwise."""
-        self._esm = bundle.esm()
+        self._esm = bundle.whole()
 
     def _tell_pages(self, action: str) -> None:
         if self._lease is None or self._channel is None:
@@ -346,7 +346,7 @@ def _lease_of(source: Workspace | WorkspaceWidget | str | PathLike[str] | None) 
 
 
 def _next_esm() -> str:
-    """Return the bundle for the first widget of this process, then the loader."""
+    """Return the root part for the first widget of this process, then the loader."""
     global _bundle_given
     with _bundle_lock:
         first, _bundle_given = not _bundle_given, True

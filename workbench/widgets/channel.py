@@ -208,7 +208,7 @@ class Channel:
             case "abort":
                 self._serving.abort(client.name, str(request.args["request"]))
             case "bundle":
-                self._serving.start(request, self._bundle())
+                self._serving.start(request, self._bundle(request))
             case "full_esm":
                 self._serving.start(request, self._give_esm())
             case _:
@@ -333,9 +333,13 @@ class Channel:
     async def _read_queue(self) -> Row:
         return await self._workers.run("feed", self._reader.queue)
 
-    async def _bundle(self) -> Answer:
-        source = await self._workers.run("read", bundle.esm)
-        return Answer({"hash": bundle.hash()}, (source.encode(),))
+    async def _bundle(self, request: Request) -> Answer:
+        name = request.args.get("part")
+        if name is None:
+            source = await self._workers.run("read", bundle.esm)
+            return Answer({"hash": bundle.hash()}, (source.encode(),))
+        packed = await self._workers.run("read", bundle.part, name, request.args["hash"])
+        return Answer({"hash": bundle.hash(), "part": name}, (packed,))
 
     async def _give_esm(self) -> Answer:
         if self._on_full_esm is None:

@@ -89,7 +89,8 @@ OPS: Mapping[str, Op] = MappingProxyType(
         "probe": Op(Rate.BEAT, {"n": "whole"}),
         "abort": Op(Rate.READ, {"request": "text"}),  # the page does not want that answer any more
         "bye": Op(Rate.BEAT),
-        "bundle": Op(Rate.READ, {"hash": "text"}),
+        # the root part, or another one by its name
+        "bundle": Op(Rate.READ, {"hash": "text"}, {"part": "text"}),
         "full_esm": Op(Rate.READ),
         # -- looking --------------------------------------------------------------------------
         "topic.open": Op(Rate.READ, {"topic_id": "id"}, {"limit": "whole"}),

@@ -161,6 +161,8 @@ export class Channel {
       this.events.time(hello.now);
       this.events.hello(hello, again);
       this.link.setCaughtUp(true);
+      // What was asked beside it (parts of the front end) may have got lost as it did.
+      if (question.asked > 1) this.requests.repeat();
     } else {
       const delta = message.data as Delta;
       this.apply(delta);

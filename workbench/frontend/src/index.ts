@@ -13,13 +13,14 @@ import { Store } from "./store";
 import { addStyles } from "./styles";
 import { Boundary } from "./ui/boundary";
 import { Root } from "./ui/root";
-import { COMPONENTS } from "./widgets/table";
+import { COMPONENTS, NEEDS } from "./widgets/table";
 
 interface Shared { store: Store; traits: Traits; dispose(): void }
 
 function open(model: Model): Shared {
   const { traits, dispose } = traitsOf(model);
-  const store = new Store(model, traits);
+  const store = new Store(model, traits); // says hello
+  store.bring(NEEDS[traits.widget] ?? { now: [], later: [] });
   return {
     store,
     traits,
@@ -31,7 +32,7 @@ function open(model: Model): Shared {
 }
 
 function mount({ store, traits }: Shared, el: HTMLElement): () => void {
-  addStyles(el);
+  const forget = addStyles(el);
   let showSheet: (() => void) | undefined;
   const stop = store.hello.subscribe((hello) => {
     // Only what a kernel answers for takes the place of what was saved.
@@ -44,6 +45,7 @@ function mount({ store, traits }: Shared, el: HTMLElement): () => void {
   draw(h(Root, { store, traits, children: h(Boundary, null, content) }), el);
   return () => {
     draw(null, el);
+    forget();
     stop();
     showSheet?.();
   };

@@ -47,6 +47,11 @@ export interface Traits {
   readonly accent: ReadonlySignal<string>;
 }
 
+/** Whether there is any control to show: a page may be without. */
+export function hasControls({ controls }: Traits): boolean {
+  return controls.value === null || controls.value.length > 0;
+}
+
 /** What its author lets people use. */
 export type Offer = Pick<Traits, "simple" | "controls">;
 export const EVERYTHING: Offer = { simple: signal(false), controls: signal(null) };

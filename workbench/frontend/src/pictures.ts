@@ -116,6 +116,11 @@ export class Pictures {
     this.queue.clear();
   }
 
+  /** Whether some are asked for, or will be. */
+  get busy(): boolean {
+    return this.queue.size + this.requests.size > 0;
+  }
+
   /** How many are held; for tests. */
   get size(): number {
     return this.entries.size;

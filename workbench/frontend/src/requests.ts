@@ -19,6 +19,8 @@ export interface CallOptions {
   buffers?: ArrayBuffer[];
   /** How long to wait, for what is known to take long. */
   patienceMs?: number;
+  /** When to say it again, ms after the first time; what is usual for the operation unless given. */
+  againMs?: readonly number[];
 }
 type Send = (op: Op, rid: string, args: object, buffers: ArrayBuffer[]) => void;
 
@@ -38,7 +40,7 @@ export class Requests {
 
   constructor(private readonly send: Send) {}
 
-  call<T>(op: Op, args: object, { signal, buffers = [], patienceMs = GIVE_UP_MS }: CallOptions = {}): Promise<Answer<T>> {
+  call<T>(op: Op, args: object, { signal, buffers = [], patienceMs = GIVE_UP_MS, againMs }: CallOptions = {}): Promise<Answer<T>> {
     if (signal?.aborted) return Promise.reject(WorkbenchError.here("aborted"));
     const rid = (++this.count).toString(36);
     return new Promise<Answer<T>>((resolve, reject) => {
@@ -46,7 +48,7 @@ export class Requests {
         this.send("abort", this.next(), { request: rid }, []);
         this.fail(rid, WorkbenchError.here("aborted"));
       };
-      const again = REPEAT_MS[ACTING.has(op) ? "act" : "read"];
+      const again = againMs ?? REPEAT_MS[ACTING.has(op) ? "act" : "read"];
       const timers = again.map((ms) => setTimeout(() => this.send(op, rid, args, buffers), ms));
       timers.push(
         setTimeout(() => this.fail(rid, WorkbenchError.here("no_answer")), patienceMs),

@@ -1,7 +1,7 @@
 /** One bundle for all widgets of a page, whichever of them brings it.
  *
- *  Every import of a Blob URL is a module of its own, so modules cannot share anything but what
- *  lies on globalThis. The key is the hash of the bundle: two versions in one page keep apart.
+ *  Every `_esm` is a module of its own, so they cannot share anything but what lies on globalThis.
+ *  The key is the hash of the bundle: two versions in one page keep apart.
  */
 
 /** What the bundle exports: called once for each model, and once for each place it is shown in. */
@@ -11,7 +11,14 @@ export interface Widget {
 }
 export type Whole = Widget | (() => Widget | Promise<Widget>);
 
-export interface Shelf { whole: Promise<Whole>; give(whole: Whole): void; asked: boolean }
+export interface Shelf {
+  whole: Promise<Whole>;
+  give(whole: Whole): void;
+  /** A loader has asked the kernel for it. */
+  asked: boolean;
+  /** A widget that carries it is unpacking it. */
+  made?: Promise<Whole>;
+}
 
 const page = globalThis as { __wbx?: Record<string, Shelf> };
 

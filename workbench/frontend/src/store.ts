@@ -10,6 +10,7 @@ import { isAborted, WorkbenchError } from "./errors";
 import { Feed } from "./feed_data";
 import type { LinkNote, LinkState } from "./link";
 import { EVERYTHING, type Model, type Offer } from "./model";
+import { bringer, type Needs, Parts } from "./parts";
 import { Pictures } from "./pictures";
 import type {
   BalanceRow, BatchRow, DeltaRow, GenerationRow, Hello, ModelInfo, Op, ProjectRow, ProviderInfo,
@@ -58,6 +59,7 @@ export class Store {
   readonly refusal = signal("");
   readonly lightbox: Signal<string | null> = signal(null);
   readonly pictures: Pictures;
+  readonly parts: Parts;
 
   private readonly channel: Channel;
   private readonly rows = new Rows();
@@ -79,7 +81,11 @@ export class Store {
       time: (time) => this.clock.set(time),
       feed: (action) => this.turnFeed(action),
     });
-    this.link = this.channel.state;
+    this.link = computed(() => {
+      const { value: state } = this.channel.state;
+      // What waits for its part is not up to date yet.
+      return state === "live" && !this.parts.complete ? "connecting" : state;
+    });
     this.linkNote = this.channel.note;
     this.now = this.clock.now;
     this.toasts = this.messages.value;
@@ -106,6 +112,9 @@ export class Store {
       fail: (error) => this.refused(error),
     });
     this.pictures = new Pictures((op, args, options) => this.channel.call(op, args, options));
+    this.parts = new Parts(
+      bringer((op, args, options) => this.channel.call(op, args, options), String(model.get("_hash"))),
+    );
     this.stops.push(
       effect(() => {
         const topicId = this.desk.topicId.value;
@@ -116,8 +125,16 @@ export class Store {
         this.desk.flush();
         this.pictures.again();
       }),
+      effect(() => {
+        if (this.channel.state.value === "live") this.parts.again();
+      }),
     );
     this.channel.start();
+  }
+
+  /** Bring the parts of the front end that the widget needs. */
+  bring(needs: Needs): void {
+    this.parts.begin(needs, () => this.hello.value !== null, () => this.pictures.busy);
   }
 
   generation(id: string): ReadonlySignal<GenerationRow | undefined> {
@@ -216,6 +233,7 @@ export class Store {
   dispose(): void {
     for (const stop of this.stops) stop();
     this.desk.dispose();
+    this.parts.dispose();
     this.channel.dispose();
     this.feed.dispose();
     this.pictures.dispose();

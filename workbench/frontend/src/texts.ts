@@ -1,4 +1,4 @@
-/** The words of the interface, by key (those of feed and lightbox are in texts_feed.ts).
+/** The words of the interface, by key: those of the root part. Those of the others are in texts_*.ts.
  *
  *  `{name}` is filled in; `{count|one|other}` chooses the form by the number.
  */
@@ -71,190 +71,36 @@ export const TEXTS = {
   "balance.down": "Balance down by {amount}, now {balance}",
   "balance.none": "no balance",
   "spend.title": "Spending",
-  "spend.left": "{amount} left",
-  "spend.in_all": "{amount} in all",
-  "spend.no_balance": "Nothing was booked yet.",
-  "spend.period": "Period",
-  "spend.today": "Today",
-  "spend.month": "30 days",
-  "spend.by": "By what",
-  "spend.by_day": "Day",
-  "spend.by_provider": "Provider",
-  "spend.by_model": "Model",
-  "spend.by_topic": "Topic",
-  "spend.images": "Images",
-  "spend.spent": "Spent",
-  "spend.none": "Nothing was spent in this time.",
-  "spend.deleted": "deleted",
-  "spend.more": "{count|1 more, smaller|{count} more, smaller}",
-  "spend.cap_user": "Your limit",
-  "spend.cap_everybody": "Everybody together",
-  "spend.cap_topic": "Topic “{title}”",
-  "spend.cap_day": "{spent} of {limit} today",
-  "spend.cap_total": "{spent} of {limit} in all",
-  "spend.python": "In Python:",
   "amount.token": "{count|{text} token|{text} tokens}",
   "amount.free": "free",
-  "amount.about": "about {amount}",
-  "amount.billed": "billed by the provider",
   "amount.spent": "{amount} spent",
 
   // -- configuration
   "config.label": "Settings",
-  "config.model": "Model",
-  "config.no_models": "No model can be used here yet.",
-  "config.missing": "{name} is not available",
-  "config.missing_model": "not available here",
-  "config.size": "Size",
-  "config.ratio": "Aspect ratio",
-  "config.ratio_option": "{ratio}, {width} by {height}",
-  "config.width": "Width",
-  "config.height": "Height",
-  "config.lock": "Keep the aspect ratio",
-  "config.images": "Images",
-  "config.seed": "Seed",
-  "config.seed_random": "random for each",
-  "config.seed_dice": "Draw a seed",
-  "config.seed_clear": "Random for each image",
-  "config.seed_help": "Empty: a fresh random seed for every image. A seed s means s, s+1, … for the images of the batch.",
-  "config.advanced": "Advanced",
-  "config.dropped": "{model} does not take {names}: not kept.",
   "providers.title": "Providers",
-  "providers.more": "{count|1 more provider|{count} more providers}…",
-  "providers.intro": "Who makes your images. What a hosted provider makes is billed to the account of your key.",
-  "providers.models": "{count|1 model|{count} models}",
-  "providers.ready": "ready · {models}",
-  "providers.key_missing": "needs a key",
-  "providers.package_missing": "needs a package",
-  "providers.unreachable": "not reachable",
-  "providers.error": "not usable",
-  "providers.key": "Key",
-  "providers.key_none": "not set",
-  "providers.key_keyring": "in your keyring",
-  "providers.key_file": "in a file that only you can read",
-  "providers.key_code": "set in the code",
-  "providers.key_variable": "from {name}",
-  "providers.key_paste": "Paste your key",
-  "providers.key_replace": "Paste another key",
-  "providers.key_save": "Save",
-  "providers.key_forget": "Remove",
-  "providers.key_kept": "The key is saved.",
-  "providers.key_gone": "The key is removed.",
-  "providers.address": "Address",
-  "providers.address_usual": "as it came",
-  "providers.jobs": "Jobs at once",
-  "providers.save": "Save",
-  "providers.saved": "Saved.",
-  "providers.test": "Test the connection",
-  "providers.testing": "Asking…",
-  "providers.refresh": "Refresh models",
-  "references.title": "References",
-  "references.count": "{count} of {most}",
-  "references.add": "Add reference images",
-  "references.hint": "Choose, drop or paste images",
-  "references.remove": "Remove reference {index}: {name}",
-  "references.uploading": "Reference {index} is being uploaded: {name}. Press to stop",
-  "references.added": "Added as a reference",
-  "references.pasted": "pasted image",
-  "references.no_image": "{name} is no image.",
-  "references.full": "{count|This model takes 1 reference|This model takes {count} references} at most.",
-  "references.wait": "A reference is still being uploaded. Try again in a moment.",
-  "config.reset": "Back to {value}",
-  "config.on": "on",
-  "config.off": "off",
   "config.collapse": "Hide settings",
   "config.expand": "Show settings",
   "config.resize": "Width of the settings",
-  "config.other": "as before ({value})",
 
-  "field.number": "Enter a number.",
-  "field.whole": "Enter a whole number.",
-  "field.small": "The smallest is {limit}.",
-  "field.large": "The largest is {limit}.",
-  "field.step": "Must be a multiple of {step}: {low} or {high}.",
-  "field.seed": "Enter a whole number, or nothing for random.",
-  "field.json": "This is no JSON yet.",
-  "field.long": "At most {limit} characters.",
-  "field.help": "About {name}",
-  "field.fix": "{name}: {problem}",
-
-  // -- prompt box
-  "prompt.label": "Prompt",
-  "prompt.placeholder": "Describe an image…",
-  "prompt.generate": "Generate",
-  "prompt.count": "{length} / {limit}",
-  "prompt.too_long": "{count|1 character too long|{count} characters too long}",
-  "prompt.negative": "Negative prompt",
-  "prompt.negative_placeholder": "What should not be in it…",
-  "prompt.negative_add": "Negative prompt: what should not be in the image",
-  "prompt.estimate_images": "{count|1 image|{count} images}",
-  "prompt.about": "about {time}",
-  "prompt.short_of": "balance {amount}",
-  "prompt.left_today": "{count|1 image|{count} images} left today",
-  "prompt.none_left": "No images left today; new ones at {time}",
-  "prompt.too_little": "The balance is not enough for this.",
-  "prompt.history": "Earlier prompt {index} of {count}",
 
   // -- topics
   "topics.title": "Topics",
   "topics.new": "New topic",
   "topics.list": "Topics, latest first",
   "topics.untitled": "Untitled",
-  "topics.empty": "empty",
-  "topics.none_title": "No topics yet",
-  "topics.none_hint": "The first prompt makes one.",
-  "topics.actions": "Actions for {title}",
-  "topics.rename": "Rename",
   "topics.name": "Name of the topic",
-  "topics.move": "Move to project",
-  "topics.delete": "Delete",
-  "topics.delete_title": "Delete “{title}”?",
-  "topics.delete_text": "{count|1 image goes|{count} images go} to the trash for 30 days.",
-  "topics.delete_none": "It has no images. It stays in the trash for 30 days.",
-  "topics.delete_active": "{count|1 image that is still being made is|{count} images that are still being made are} cancelled.",
-  "topics.deleted": "Topic “{title}” deleted",
-  "topics.moved": "Moved to {project}",
   "topics.collapse": "Hide topics",
   "topics.expand": "Show topics",
   "topics.resize": "Width of the topics",
-  "topics.shared": "shared",
-  "projects.new": "New project",
-  "projects.new_item": "New project…",
-  "projects.name": "Name of the project",
-  "projects.create": "Create",
-  "projects.actions": "Actions for project {title}",
-  "projects.rename": "Rename project",
-  "projects.delete": "Delete project",
-  "projects.delete_title": "Delete project “{title}”?",
-  "projects.delete_text": "{count|Its topic goes|Its {count} topics go} to the trash for 30 days.",
-  "projects.delete_empty": "It has no topics.",
-  "projects.deleted": "Project “{title}” deleted",
-  "projects.keep_open": "Show or hide the topics of {title}",
-  "projects.add_topic": "New topic in {title}",
 
   // -- shortcuts
   "keys.title": "Keyboard shortcuts",
-  "keys.generate": "Generate",
-  "keys.history": "Earlier prompts (in an empty prompt box)",
-  "keys.cards": "Walk through the images",
-  "keys.open": "Open the image",
-  "keys.select": "Select the image",
-  "keys.favourite": "Favourite",
-  "keys.rate": "Rate",
-  "keys.delete": "Delete (can be undone)",
-  "keys.undo": "Undo what a message just told",
-  "keys.walk": "Next and previous image (viewer)",
-  "keys.zoom": "Zoom (viewer)",
-  "keys.download": "Download (viewer)",
-  "keys.rename": "Rename the topic (in the list)",
-  "keys.close": "Close whatever is open",
-  "keys.help": "This list",
 
-  // -- times
-  "time.now": "now",
-  "time.minutes": "{count} min",
-  "time.hours": "{count} h",
-  "time.yesterday": "yesterday",
+  // -- what stands in place of a part that is not there yet
+  "feed.loading": "Loading images",
+  "lightbox.label": "Image viewer",
+  "lightbox.waiting": "Images open here over the whole page, from Python: lightbox.open(generation)",
+  "lightbox.again": "Open the last image again",
 } as const;
 
 export type TextKey = keyof typeof TEXTS;
@@ -265,6 +111,12 @@ const whole = new Intl.NumberFormat(LANGUAGE, { maximumFractionDigits: 2 });
 /** The text for a key. Without a number for `{count|…}` the last form is taken. */
 export function t(key: TextKey, values: Record<string, string | number> = {}): string {
   return fill(TEXTS[key], values);
+}
+
+/** `t` of a part that has words of its own. */
+export function wordsOf<K extends string>(own: Readonly<Record<K, string>>) {
+  const all: Readonly<Record<TextKey | K, string>> = { ...TEXTS, ...own };
+  return (key: TextKey | K, values: Record<string, string | number> = {}): string => fill(all[key], values);
 }
 
 export function fill(text: string, values: Record<string, string | number>): string {
@@ -294,39 +146,6 @@ export function amount(micro: number, unit: string): string {
   }
   const text = number(value);
   return unit === "token" ? t("amount.token", { count: Math.abs(value), text }) : `${text} ${unit}`;
-}
-
-/** "6 s", "3 min", "1 h 20 min": for estimates, so no more exact than those are. */
-export function roughly(seconds: number): string {
-  if (seconds < 1) return "1 s";
-  if (seconds < 90) return `${Math.round(seconds)} s`;
-  const minutes = Math.round(seconds / 60);
-  if (minutes < 60) return `${minutes} min`;
-  const rest = minutes % 60;
-  return rest ? `${Math.floor(minutes / 60)} h ${rest} min` : `${minutes / 60} h`;
-}
-
-/** "01:00", by the clock of this computer. */
-export function clockTime(time: number): string {
-  return new Date(time).toLocaleTimeString(`${LANGUAGE}-GB`, { hour: "2-digit", minute: "2-digit" });
-}
-
-/** "now", "4 min", "2 h", "yesterday", "Tue", "12 Nov", "12 Nov 2025": for lists, where room is short. */
-export function briefly(then: number, now: number): string {
-  const seconds = Math.max(0, (now - then) / 1000);
-  if (seconds < 60) return t("time.now");
-  if (seconds < 3600) return t("time.minutes", { count: Math.floor(seconds / 60) });
-  const day = (time: number): number => new Date(time).setHours(0, 0, 0, 0);
-  const days = Math.round((day(now) - day(then)) / 86_400_000);
-  if (days === 0 || seconds < 6 * 3600) return t("time.hours", { count: Math.floor(seconds / 3600) });
-  if (days === 1) return t("time.yesterday");
-  const shape: Intl.DateTimeFormatOptions =
-    days < 7
-      ? { weekday: "short" }
-      : new Date(then).getFullYear() === new Date(now).getFullYear()
-        ? { day: "numeric", month: "short" }
-        : { day: "numeric", month: "short", year: "numeric" };
-  return new Date(then).toLocaleDateString(`${LANGUAGE}-GB`, shape);
 }
 
 /** Whether the keys of this computer are Apple's. */

@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join, normalize } from "node:path";
 
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 
@@ -7,6 +7,8 @@ import { StubKernel } from "../dev/stub_kernel";
 import { StubModel } from "../dev/stub_model";
 import makeWidget from "../src/index";
 import { hideSheet } from "../src/hidden_sheet";
+import { addPartStyles, addStyles } from "../src/styles";
+import "./all_parts";
 import { closeAll, pass } from "./harness";
 
 beforeEach(() => {
@@ -39,7 +41,9 @@ test("two views of a model share one store, and leave nothing behind", async () 
   await pass(500);
   expect(model.sent.filter((message) => message["op"] === "hello").length).toBe(1);
   for (const el of views) expect(el.querySelector(".wbx")?.getAttribute("data-widget")).toBe("Lightbox");
-  expect(document.querySelectorAll("style[data-wbx]").length).toBe(1);
+  const sheets = [...document.querySelectorAll<HTMLElement>("style[data-wbx]")].map((one) => one.dataset["wbx"]);
+  expect(new Set(sheets).size).toBe(sheets.length);
+  expect(sheets).toEqual(expect.arrayContaining(["base", "frame"]));
   unmount.forEach((stop) => stop());
   for (const el of views) expect(el.childElementCount).toBe(0);
   end();
@@ -76,9 +80,30 @@ test("the saved contact sheet of a live view's cell is hidden, others are not", 
   expect(mine.hasAttribute("data-wbx-live")).toBe(false);
 });
 
-test("every style sheet is among the styles", () => {
+test("every style sheet is in the root or in one part", () => {
   const source = join(import.meta.dirname, "..", "src");
-  const listed = readFileSync(join(source, "styles.ts"), "utf8");
+  const places = ["styles.ts", ...readdirSync(join(source, "parts")).map((file) => join("parts", file))];
+  const listed = places.flatMap((file) =>
+    [...readFileSync(join(source, file), "utf8").matchAll(/from "(.*\.css)"/g)].map((found) => normalize(join(dirname(file), found[1]!))),
+  );
   const files = readdirSync(source, { recursive: true }).map(String).filter((file) => file.endsWith(".css"));
-  for (const file of files) expect(listed).toContain(`"./${file.replaceAll("\\", "/")}"`);
+  expect(listed.sort()).toEqual(files.map((file) => normalize(file)).sort());
+});
+
+test("styles stand in one order, whenever a part comes, also in a shadow root", () => {
+  const host = place();
+  const inside = document.createElement("div");
+  host.attachShadow({ mode: "open" }).append(inside);
+  const forget = [addStyles(place()), addStyles(inside)];
+  addPartStyles("topics", [".late {}"]);
+  addPartStyles("feed", [".early {}"]);
+  for (const target of [document.head, host.shadowRoot!]) {
+    const sheets = [...target.querySelectorAll<HTMLElement>("style[data-wbx]")].map((one) => one.dataset["wbx"]);
+    expect(sheets.filter((one) => ["base", "feed", "frame", "topics"].includes(one!))).toEqual(["base", "feed", "frame", "topics"]);
+  }
+  forget[1]!();
+  addPartStyles("feed", [".newer {}"]);
+  expect(document.head.querySelector('style[data-wbx="feed"]')?.textContent).toBe(".newer {}");
+  expect(host.shadowRoot!.querySelector('style[data-wbx="feed"]')?.textContent).toBe(".early {}");
+  forget[0]!();
 });

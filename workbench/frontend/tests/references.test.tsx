@@ -7,6 +7,7 @@ import { Root } from "../src/ui/root";
 import { traitsOf } from "../src/model";
 import { PromptBox } from "../src/widgets/prompt_box";
 import { imagesIn, type References, referencesOf } from "../src/widgets/references";
+import "./all_parts";
 import { closeAll, openPage, type Page, pass, sent, settled } from "./harness";
 
 beforeEach(() => {

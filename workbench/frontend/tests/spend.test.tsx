@@ -6,6 +6,7 @@ import { traitsOf } from "../src/model";
 import type { SpendAnswer } from "../src/protocol";
 import { Root } from "../src/ui/root";
 import { TokenBalance } from "../src/widgets/token_balance";
+import "./all_parts";
 import { closeAll, openPage, pass } from "./harness";
 
 beforeEach(() => {

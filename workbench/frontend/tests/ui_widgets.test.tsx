@@ -10,6 +10,7 @@ import { ConfigPanel } from "../src/widgets/config_panel";
 import { PromptBox } from "../src/widgets/prompt_box";
 import { TokenBalance } from "../src/widgets/token_balance";
 import { TopicsSidebar } from "../src/widgets/topics_sidebar";
+import "./all_parts";
 import { closeAll, openPage, type Page, pass, sent } from "./harness";
 
 const mounted = new Set<HTMLElement>();

@@ -1,10 +1,12 @@
 import { expect, test } from "vitest";
 
-import { amount, briefly, fill, roughly, t } from "../src/texts";
+import { amount, fill } from "../src/texts";
+import { roughly } from "../src/texts_settings";
+import { briefly, t } from "../src/texts_topics";
 import { parseNumber, parseSeed, shownNumber, stepped, type Limits } from "../src/ui/numbers";
 import { luminance } from "../src/ui/theme";
 import { layoutFor, RAIL } from "../src/widgets/panels";
-import { lettersOf } from "../src/widgets/prompt_box";
+import { lettersOf } from "../src/widgets/prompt_form";
 import { ratioOf, RATIOS, sizeFor, valueOf } from "../src/widgets/sizes";
 
 test("texts choose the plural and fill in names, also inside a form", () => {

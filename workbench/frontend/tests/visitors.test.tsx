@@ -14,6 +14,7 @@ import type { GenerationDetails } from "../src/protocol";
 import { Store } from "../src/store";
 import { Root } from "../src/ui/root";
 import { Workbench } from "../src/widgets/workbench";
+import "./all_parts";
 import { closeAll, openPage, pass, sent } from "./harness";
 
 interface View {

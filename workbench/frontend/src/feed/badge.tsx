@@ -4,6 +4,7 @@ import type { GenerationRow, Status } from "../protocol";
 import { feedText, type FeedKey } from "../texts_feed";
 import { type IconName, Icon } from "../ui/icons";
 import { tip } from "../ui/tooltip";
+import "./icons";
 import { outcomeUnknown, percent } from "./words";
 
 type Shown = Status | "unknown";

@@ -11,6 +11,7 @@ import { BatchMenu } from "./card_menu";
 import type { Section } from "./blocks";
 import { Card } from "./card";
 import { Guard } from "./guard";
+import "./icons";
 import { aspectOf } from "./layout";
 import type { FeedState } from "./state";
 import {

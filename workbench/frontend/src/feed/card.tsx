@@ -19,6 +19,7 @@ import {
 } from "./actions";
 import { Badge, shownStatus, statusText } from "./badge";
 import { CardMenu } from "./card_menu";
+import "./icons";
 import { STEPS } from "./navigation";
 import { Picture } from "./picture";
 import { Progress } from "./progress";

@@ -5,6 +5,7 @@ import { feedText } from "../texts_feed";
 import { Icon } from "../ui/icons";
 import { tip } from "../ui/tooltip";
 import { attempt } from "./actions";
+import { SkeletonRow } from "./skeleton";
 import type { FeedState } from "./state";
 
 /** At the lower end: more is coming, more could not come, or there is no more. */
@@ -22,35 +23,10 @@ export function EndMark({ state }: { state: FeedState }) {
       </div>
     );
   }
-  if (feed.hasOlder.value) return <SkeletonRow state={state} />;
+  if (feed.hasOlder.value) return <SkeletonRow columns={state.sheet.value.columns} />;
   return (
     <div class="wbx-edge wbx-end" data-testid="feed-end">
       <p>{feedText("feed.end")}</p>
-    </div>
-  );
-}
-
-export function Skeleton({ state }: { state: FeedState }) {
-  return (
-    <div class="wbx-skeleton" role="status" aria-label={feedText("feed.loading")}>
-      <div class="wbx-section wbx-bone" style={{ width: "72px" }} />
-      <SkeletonRow state={state} />
-      <SkeletonRow state={state} />
-    </div>
-  );
-}
-
-function SkeletonRow({ state }: { state: FeedState }) {
-  const { columns } = state.sheet.value;
-  return (
-    <div class="wbx-batch wbx-bones" aria-hidden="true">
-      <div class="wbx-bone" style={{ width: "46%", height: "14px", margin: "15px 0 8px" }} />
-      <div class="wbx-bone" style={{ width: "28%", height: "11px", margin: "0 0 13px" }} />
-      <div class="wbx-grid">
-        {Array.from({ length: columns === 1 ? 1 : 4 }, (_, place) => (
-          <div key={place} class="wbx-card wbx-bone" style={{ aspectRatio: "1" }} />
-        ))}
-      </div>
     </div>
   );
 }

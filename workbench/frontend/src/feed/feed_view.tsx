@@ -10,17 +10,14 @@ import { tip } from "../ui/tooltip";
 import { announce } from "./announce";
 import { Batch } from "./batch";
 import type { Block } from "./blocks";
-import { Empty, EndMark, FeedFailed, Skeleton } from "./edges";
+import { Empty, EndMark, FeedFailed } from "./edges";
 import { Guard } from "./guard";
+import "./icons";
+import { type FeedProps, Skeleton } from "./skeleton";
 import { FeedState } from "./state";
 
-interface FeedViewProps {
-  store: Store;
-  /** Beside a prompt box: example prompts can be put into it. */
-  withPrompt?: boolean;
-}
 
-export function FeedView({ store, withPrompt = true }: FeedViewProps) {
+export function FeedView({ store, withPrompt = true }: FeedProps) {
   const state = useMemo(() => new FeedState(store), [store]);
   const root = useRef<HTMLDivElement>(null);
   const scroller = useRef<HTMLDivElement>(null);
@@ -61,7 +58,7 @@ export function FeedView({ store, withPrompt = true }: FeedViewProps) {
           {phase === "ready" ? <Blocks state={state} /> : null}
         </div>
         {phase === "ready" ? <EndMark state={state} /> : null}
-        {phase === "loading" ? <Skeleton state={state} /> : null}
+        {phase === "loading" ? <Skeleton columns={state.sheet.value.columns} /> : null}
         {phase === "error" ? <FeedFailed store={store} /> : null}
         {phase === "empty" ? <Empty store={store} withPrompt={withPrompt} /> : null}
       </div>

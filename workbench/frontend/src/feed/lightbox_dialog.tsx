@@ -7,6 +7,7 @@ import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import { fullImage } from "../pictures";
 import type { GenerationRow } from "../protocol";
 import type { Store } from "../store";
+import { t } from "../texts";
 import { feedText } from "../texts_feed";
 import { Icon } from "../ui/icons";
 import { LiveRegion, liveOf } from "../ui/live";
@@ -15,31 +16,14 @@ import { tip } from "../ui/tooltip";
 import { attempt, downloadOriginal, remove } from "./actions";
 import { Filmstrip } from "./filmstrip";
 import { FullPictures } from "./full_pictures";
+import "./icons";
+import type { OpenProps } from "./lightbox_place";
 import { Side, useDetails } from "./lightbox_side";
-import { useOneView } from "./one_view";
 import { Stage, type StageHandle } from "./stage";
 import { Walk } from "./walk";
 import { clamped } from "./words";
 
-interface LightboxProps {
-  store: Store;
-  /** Is there a configuration that settings can be reused in? */
-  canReuse?: boolean;
-}
-
-/** Mount once per root; it shows itself while `store.lightbox` names a generation. */
-export function LightboxDialog({ store, canReuse = true }: LightboxProps) {
-  const id = store.lightbox.value;
-  const { place, mine } = useOneView(store, id !== null);
-  return (
-    <>
-      <span ref={place} hidden />
-      {id !== null && mine ? <Open store={store} first={id} canReuse={canReuse} /> : null}
-    </>
-  );
-}
-
-function Open({ store, first, canReuse }: { store: Store; first: string; canReuse: boolean }) {
+export function OpenLightbox({ store, first, canReuse }: OpenProps) {
   const dialog = useRef<HTMLDialogElement>(null);
   const began = useRef(false);
   const close = (): void => {
@@ -102,7 +86,7 @@ function Open({ store, first, canReuse }: { store: Store; first: string; canReus
       class="wbx-lightbox"
       data-testid="lightbox"
       data-id={current}
-      aria-label={feedText("box.label")}
+      aria-label={t("lightbox.label")}
       aria-modal="true"
       onKeyDown={(event) => {
         if (event.key === "Tab" && stays(event)) event.preventDefault();

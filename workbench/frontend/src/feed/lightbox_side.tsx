@@ -20,6 +20,7 @@ import {
   setCover,
 } from "./actions";
 import { factsOf } from "./details";
+import "./icons";
 import { changesText } from "./reuse";
 import { Stars } from "./stars";
 import type { Walk } from "./walk";

@@ -21,8 +21,8 @@ import {
   runNext,
   setCover,
 } from "./actions";
+import "./icons";
 import { changesText } from "./reuse";
-import { referencesOf } from "../widgets/references";
 import type { FeedState } from "./state";
 import { clamped, ended, outcomeUnknown } from "./words";
 
@@ -35,6 +35,9 @@ export function imageEntries(
 ): MenuEntry[] {
   const { store } = state;
   const done = row.status === "completed";
+  // They go with the prompts of this page: where there is no prompt box, they would go nowhere.
+  const references =
+    store.hello.peek()?.widget === "Workbench" ? store.parts.of("settings").peek()?.referencesOf(store) : undefined;
   const over = ended(row);
   const entries: (MenuEntry | false)[] = [
     done && {
@@ -77,11 +80,11 @@ export function imageEntries(
       act: () => applySeed(store, row),
     },
     reuseEntry(state, batch, "reuse-settings"),
-    done && row.asset !== null && store.shows("references") && referencesOf(store).most.peek() > 0 && store.hello.peek()?.widget === "Workbench" && {
+    done && row.asset !== null && store.shows("references") && references !== undefined && references.most.peek() > 0 && {
       icon: "image",
       label: feedText("card.reference"),
       testid: "use-as-reference",
-      act: () => referencesOf(store).addPicture(row, clamped(batch.prompt, 60)),
+      act: () => references.addPicture(row, clamped(batch.prompt, 60)),
     },
     {
       icon: "copy",

@@ -3,6 +3,7 @@
 import { feedText } from "../texts_feed";
 import { Icon } from "../ui/icons";
 import { tip } from "../ui/tooltip";
+import "./icons";
 
 export function Stars({ rating, onRate }: { rating: number; onRate(rating: number): void }) {
   return (

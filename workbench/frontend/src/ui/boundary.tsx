@@ -13,13 +13,17 @@ export class Boundary extends Component<{ children?: ComponentChildren }, { reas
   render() {
     const { reason } = this.state;
     if (reason === null) return this.props.children;
-    return (
-      <div class="wbx-broken" role="alert" data-testid="error">
-        <p>This widget could not be shown: {reason}</p>
-        <button type="button" onClick={() => this.setState({ reason: null })}>
-          Try again
-        </button>
-      </div>
-    );
+    return <Broken reason={reason} onAgain={() => this.setState({ reason: null })} />;
   }
+}
+
+export function Broken({ reason, onAgain }: { reason: string; onAgain(): void }) {
+  return (
+    <div class="wbx-broken" role="alert" data-testid="error">
+      <p>This widget could not be shown: {reason}</p>
+      <button type="button" onClick={onAgain}>
+        Try again
+      </button>
+    </div>
+  );
 }

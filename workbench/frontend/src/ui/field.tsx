@@ -2,10 +2,11 @@
 
 import type { ComponentChildren, TargetedKeyboardEvent } from "preact";
 
-import { t } from "../texts";
+import { t } from "../texts_settings";
 import { useDraft } from "./draft";
 import { Icon } from "./icons";
 import { type Limits, parseNumber, shownNumber, stepOf, stepped, tidy } from "./numbers";
+import { Problem } from "./problem";
 import { tip } from "./tooltip";
 import { useUnique } from "./unique";
 
@@ -26,11 +27,6 @@ function Help({ label, help }: { label: string; help: string }) {
       <Icon name="help" size={13} />
     </button>
   );
-}
-
-/** What is wrong, below the field. */
-export function Problem({ id, text }: { id: string; text: string }) {
-  return text ? <p class="wbx-problem" id={id} role="alert" data-testid="field-error">{text}</p> : null;
 }
 
 export interface NumberProps {

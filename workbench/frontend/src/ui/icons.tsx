@@ -1,29 +1,57 @@
-/** The icons, of one set (lucide, ISC licence); the bundler keeps only those named here. */
+/** The icons, of one set (lucide, ISC licence). Each from its own file: from the package's index all
+ *  that any part uses would be in the root. */
 
-import {
-  Archive, ArrowUp, Ban, Check, ChevronDown, ChevronLeft, ChevronRight, CircleAlert,
-  CircleQuestionMark, Clock, CodeXml, Copy, Dices, Download, Ellipsis, Folder, FolderInput, FolderPlus, HardDrive,
-  Heart, Image, ImageUp, Keyboard, Layers, Link2, List, LoaderCircle, Lock, Maximize, Minus, PanelLeftClose,
-  PanelRightClose, Pause, Pencil, Play, Plus, RefreshCw, RotateCcw, SkipForward, SlidersHorizontal,
-  Star, Trash, TriangleAlert, Undo2, Unlink2, Unplug, X,
-} from "lucide";
+import ban from "lucide/dist/esm/icons/ban.mjs";
+import check from "lucide/dist/esm/icons/check.mjs";
+import down from "lucide/dist/esm/icons/chevron-down.mjs";
+import left from "lucide/dist/esm/icons/chevron-left.mjs";
+import right from "lucide/dist/esm/icons/chevron-right.mjs";
+import alert from "lucide/dist/esm/icons/circle-alert.mjs";
+import help from "lucide/dist/esm/icons/circle-question-mark.mjs";
+import dice from "lucide/dist/esm/icons/dices.mjs";
+import download from "lucide/dist/esm/icons/download.mjs";
+import more from "lucide/dist/esm/icons/ellipsis.mjs";
+import disk from "lucide/dist/esm/icons/hard-drive.mjs";
+import image from "lucide/dist/esm/icons/image.mjs";
+import keyboard from "lucide/dist/esm/icons/keyboard.mjs";
+import layers from "lucide/dist/esm/icons/layers.mjs";
+import link from "lucide/dist/esm/icons/link-2.mjs";
+import list from "lucide/dist/esm/icons/list.mjs";
+import loader from "lucide/dist/esm/icons/loader-circle.mjs";
+import collapse_left from "lucide/dist/esm/icons/panel-left-close.mjs";
+import collapse_right from "lucide/dist/esm/icons/panel-right-close.mjs";
+import pause from "lucide/dist/esm/icons/pause.mjs";
+import play from "lucide/dist/esm/icons/play.mjs";
+import plus from "lucide/dist/esm/icons/plus.mjs";
+import refresh from "lucide/dist/esm/icons/refresh-cw.mjs";
+import sliders from "lucide/dist/esm/icons/sliders-horizontal.mjs";
+import trash from "lucide/dist/esm/icons/trash.mjs";
+import warning from "lucide/dist/esm/icons/triangle-alert.mjs";
+import undo from "lucide/dist/esm/icons/undo-2.mjs";
+import unlink from "lucide/dist/esm/icons/unlink-2.mjs";
+import unplug from "lucide/dist/esm/icons/unplug.mjs";
+import x from "lucide/dist/esm/icons/x.mjs";
 import { h } from "preact";
 
-type Shape = [tag: string, attributes: Record<string, unknown>];
+import type { FEED_ICONS } from "../feed/icons";
+import type { TOPIC_ICONS } from "../widgets/topic_icons";
+
+type Shape = typeof alert;
 
 const ICONS = {
-  alert: CircleAlert, archive: Archive, "arrow-up": ArrowUp, ban: Ban, check: Check,
-  "chevron-down": ChevronDown, "chevron-left": ChevronLeft, "chevron-right": ChevronRight,
-  clock: Clock, code: CodeXml, copy: Copy, cover: ImageUp, collapse_left: PanelLeftClose, collapse_right: PanelRightClose, dice: Dices,
-  disk: HardDrive, download: Download, fit: Maximize, folder: Folder, folder_move: FolderInput,
-  folder_new: FolderPlus, heart: Heart, help: CircleQuestionMark, image: Image, keyboard: Keyboard,
-  layers: Layers, link: Link2, list: List, loader: LoaderCircle, lock: Lock, minus: Minus,
-  more: Ellipsis, next: SkipForward, pause: Pause, pencil: Pencil, play: Play, plus: Plus,
-  refresh: RefreshCw, reuse: RotateCcw, sliders: SlidersHorizontal, star: Star, trash: Trash,
-  undo: Undo2, unlink: Unlink2, unplug: Unplug, warning: TriangleAlert, x: X,
+  alert, ban, check, "chevron-down": down, "chevron-left": left, "chevron-right": right, collapse_left,
+  collapse_right, dice, disk, download, help, image, keyboard, layers, link, list, loader, more, pause, play, plus,
+  refresh, sliders, trash, undo, unlink, unplug, warning, x,
 } as const;
 
-export type IconName = keyof typeof ICONS;
+export type IconName = keyof typeof ICONS | keyof typeof FEED_ICONS | keyof typeof TOPIC_ICONS;
+
+const known: Record<string, Shape> = { ...ICONS };
+
+/** Those that a part brings; only that part names them. */
+export function addIcons(icons: Readonly<Record<string, Shape>>): void {
+  Object.assign(known, icons);
+}
 
 interface IconProps {
   name: IconName;
@@ -37,7 +65,7 @@ export function Icon({ name, class: extra, size }: IconProps) {
   const side = size === undefined ? undefined : { width: `${size}px`, height: `${size}px` };
   return (
     <svg class={extra ? `wbx-icon ${extra}` : "wbx-icon"} viewBox="0 0 24 24" aria-hidden="true" focusable="false" style={side}>
-      {(ICONS[name] as unknown as Shape[]).map(([tag, attributes], at) => h(tag, { ...attributes, key: at }))}
+      {(known[name] as Shape).map(([tag, attributes], at) => h(tag, { ...attributes, key: at }))}
     </svg>
   );
 }

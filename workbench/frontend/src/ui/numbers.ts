@@ -1,7 +1,8 @@
 /** What is typed into a field for a number: the value, or what is wrong with it. */
 
 import type { ParameterInfo } from "../protocol";
-import { number, t } from "../texts";
+import { number } from "../texts";
+import { t } from "../texts_settings";
 
 export type Limits = Pick<ParameterInfo, "minimum" | "maximum" | "step"> & { kind: "integer" | "number" };
 export type Parsed<T> = { value: T } | { problem: string };

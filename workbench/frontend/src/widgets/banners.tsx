@@ -26,14 +26,15 @@ export function Banners({ store }: { store: Store }) {
   const { value: note } = store.linkNote;
   const page = inVoila();
   const dead = store.link.value === "dead";
-  const waiting = useLate(store.hello.value === null && store.failure.value === null, PATIENCE_MS);
+  const isThere = store.hello.value !== null && store.parts.complete;
+  const waiting = useLate(!isThere && store.failure.value === null, PATIENCE_MS);
   const lost = useLate(page && note === "connection_lost", LOST_MS);
   if (store.failure.value !== null) return null; // said in its own place
   return (
     <>
       {note || waiting ? (
         <Banner level={dead ? "error" : note ? "warning" : "info"} icon={note ? "unplug" : "loader"} testid="link-note">
-          {said(page, dead, note || "waiting_kernel")}
+          {noteOf(store)}
           {page && (dead || lost) ? <Button icon="refresh" testid="reload-now" onClick={reloadPage}>{t("reload")}</Button> : null}
         </Banner>
       ) : null}
@@ -56,8 +57,12 @@ export function Banners({ store }: { store: Store }) {
   );
 }
 
-function said(page: boolean, dead: boolean, note: string): string {
-  return page && dead ? t("ended.title") : t((page && FOR_VISITORS[note]) || (note as TextKey));
+/** What it waits for, in a sentence. */
+export function noteOf(store: Store): string {
+  const page = inVoila();
+  const note = store.linkNote.value || "waiting_kernel";
+  if (page && store.link.value === "dead") return t("ended.title");
+  return t((page && FOR_VISITORS[note]) || note);
 }
 
 interface BannerProps {
@@ -79,7 +84,7 @@ function Banner({ level, icon, testid, children }: BannerProps) {
 }
 
 /** Whether something has been so for a while. */
-function useLate(now: boolean, ms: number): boolean {
+export function useLate(now: boolean, ms: number): boolean {
   const late = useSignal(false);
   useEffect(() => {
     if (!now) {

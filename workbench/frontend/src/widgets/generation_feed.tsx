@@ -1,7 +1,7 @@
 /** The feed of the open topic as a widget of its own. */
 
-import { FeedView } from "../feed/feed_view";
-import { LightboxDialog } from "../feed/lightbox_dialog";
+import { LightboxDialog } from "../feed/lightbox_place";
+import { LateFeed } from "../feed/skeleton";
 import type { WidgetProps } from "../model";
 import type { Store } from "../store";
 
@@ -12,7 +12,7 @@ export function GenerationFeed({ store, traits }: WidgetProps<Store>) {
       class="wbx-feed-widget"
       style={height > 0 ? { height: `${height}px` } : { maxHeight: "max(480px, 90vh)" }}
     >
-      <FeedView store={store} withPrompt={false} />
+      <LateFeed store={store} withPrompt={false} />
       <LightboxDialog store={store} />
     </div>
   );

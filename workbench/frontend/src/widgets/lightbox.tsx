@@ -3,10 +3,10 @@
 
 import { useSignal, useSignalEffect } from "@preact/signals";
 
-import { LightboxDialog } from "../feed/lightbox_dialog";
+import { LightboxDialog } from "../feed/lightbox_place";
 import type { WidgetProps } from "../model";
 import type { Store } from "../store";
-import { feedText } from "../texts_feed";
+import { t } from "../texts";
 import { Icon } from "../ui/icons";
 
 export function Lightbox({ store }: WidgetProps<Store>) {
@@ -19,7 +19,7 @@ export function Lightbox({ store }: WidgetProps<Store>) {
     <div class="wbx-lightbox-widget">
       <Icon name="image" />
       {last.value === null ? (
-        <span>{feedText("box.widget_waiting")}</span>
+        <span>{t("lightbox.waiting")}</span>
       ) : (
         <button
           type="button"
@@ -27,7 +27,7 @@ export function Lightbox({ store }: WidgetProps<Store>) {
           data-testid="open-again"
           onClick={() => last.value !== null && store.openLightbox(last.value)}
         >
-          {feedText("box.widget_again")}
+          {t("lightbox.again")}
         </button>
       )}
       <LightboxDialog store={store} canReuse={false} />

@@ -2,10 +2,12 @@
 
 import type { ParameterInfo } from "../protocol";
 import type { Store } from "../store";
-import { number, t } from "../texts";
+import { number } from "../texts";
+import { t } from "../texts_settings";
 import { useDraft } from "../ui/draft";
-import { FieldHead, NumberField, Problem, Select, SwitchField } from "../ui/field";
+import { FieldHead, NumberField, Select, SwitchField } from "../ui/field";
 import type { Parsed } from "../ui/numbers";
+import { Problem } from "../ui/problem";
 import { useUnique } from "../ui/unique";
 
 const LONG = 60; // letters; longer texts get several lines

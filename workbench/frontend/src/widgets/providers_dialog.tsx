@@ -6,33 +6,18 @@ import { useEffect, useRef } from "preact/hooks";
 import { isAborted } from "../errors";
 import type { Op, ProviderSettings, ProvidersAnswer } from "../protocol";
 import type { Store } from "../store";
-import { t, type TextKey } from "../texts";
+import { t, type TextKey } from "../texts_dialogs";
 import { Button } from "../ui/button";
 import { Dialog } from "../ui/dialog";
-import { Problem } from "../ui/field";
 import { Icon } from "../ui/icons";
+import { Problem } from "../ui/problem";
 import { useUnique } from "../ui/unique";
 
 const MOST_AT_ONCE = 64;
 /** A list of models may take its provider minutes. */
 const PATIENCE_MS = 130_000;
 
-/** The button that opens it; nothing where providers are the operator's. */
-export function ProvidersButton({ store }: { store: Store }) {
-  const open = useSignal(false);
-  if (!store.hello.value?.may_set_providers) return null;
-  const missing = store.providers.value.filter((one) => !one.ready).length;
-  return (
-    <>
-      <Button look="quiet" class="wbx-providers-open" icon="sliders" testid="providers" onClick={() => (open.value = true)}>
-        {missing > 0 ? t("providers.more", { count: missing }) : t("providers.title")}
-      </Button>
-      {open.value ? <ProvidersDialog store={store} onClose={() => (open.value = false)} /> : null}
-    </>
-  );
-}
-
-function ProvidersDialog({ store, onClose }: { store: Store; onClose(): void }) {
+export function ProvidersDialog({ store, onClose }: { store: Store; onClose(): void }) {
   const rows = useSignal<ProviderSettings[] | null>(null);
   const problem = useSignal("");
   const group = useUnique();

@@ -8,7 +8,7 @@ import { isAborted } from "../errors";
 import { upload } from "../files";
 import type { Pictured } from "../pictures";
 import type { Store } from "../store";
-import { t } from "../texts";
+import { t } from "../texts_settings";
 import { liveOf } from "../ui/live";
 
 export interface Reference {

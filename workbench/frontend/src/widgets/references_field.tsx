@@ -6,7 +6,7 @@ import { useRef } from "preact/hooks";
 
 import { useThumb } from "../pictures";
 import type { Store } from "../store";
-import { t } from "../texts";
+import { t } from "../texts_settings";
 import { IconButton } from "../ui/button";
 import { Icon } from "../ui/icons";
 import { tip } from "../ui/tooltip";

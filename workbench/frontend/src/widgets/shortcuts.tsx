@@ -1,6 +1,7 @@
 /** All shortcuts on one page; `?` opens it. */
 
-import { APPLE, SUBMIT_KEYS, t, type TextKey } from "../texts";
+import { APPLE, SUBMIT_KEYS } from "../texts";
+import { t, type TextKey } from "../texts_dialogs";
 import { Dialog } from "../ui/dialog";
 
 const KEYS: readonly (readonly [TextKey, string])[] = [

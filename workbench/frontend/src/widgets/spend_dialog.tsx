@@ -6,9 +6,10 @@ import { useEffect } from "preact/hooks";
 import { isAborted } from "../errors";
 import type { CapRow, SpendAnswer, SpendBy, SpendRow } from "../protocol";
 import type { Store } from "../store";
-import { amount, LANGUAGE, t, type TextKey } from "../texts";
+import { amount, LANGUAGE } from "../texts";
+import { t, type TextKey } from "../texts_dialogs";
 import { Dialog } from "../ui/dialog";
-import { Problem } from "../ui/field";
+import { Problem } from "../ui/problem";
 import { leftOrSpent } from "./token_balance";
 
 const PERIODS: readonly [days: number, text: TextKey][] = [[1, "spend.today"], [30, "spend.month"]];

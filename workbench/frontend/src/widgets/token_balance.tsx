@@ -9,7 +9,7 @@ import type { Store } from "../store";
 import { amount, t } from "../texts";
 import { liveOf } from "../ui/live";
 import { tip } from "../ui/tooltip";
-import { SpendDialog } from "./spend_dialog";
+import { SpendDialog } from "./late_dialogs";
 
 const LIT_MS = 1400;
 

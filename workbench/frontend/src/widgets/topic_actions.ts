@@ -2,7 +2,7 @@
 
 import type { Deletion, ProjectRow, TopicRow } from "../protocol";
 import type { Store } from "../store";
-import { t } from "../texts";
+import { t } from "../texts_topics";
 import { attempt } from "../ui/attempt";
 
 /** A new topic, opened at once, ready to be written in. */

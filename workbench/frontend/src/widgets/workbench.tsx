@@ -4,21 +4,21 @@ import { type ReadonlySignal, useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
 
-import { FeedView } from "../feed/feed_view";
-import { LightboxDialog } from "../feed/lightbox_dialog";
+import { LightboxDialog } from "../feed/lightbox_place";
+import { LateFeed } from "../feed/skeleton";
 import { isTyping } from "../keys";
-import { fillsPage, type WidgetProps } from "../model";
+import { fillsPage, hasControls, type WidgetProps } from "../model";
 import type { Store } from "../store";
 import { t } from "../texts";
 import { IconButton } from "../ui/button";
 import { Banners, Failed } from "./banners";
-import { ConfigForm, hasControls } from "./config_panel";
+import { Settings } from "./config_panel";
 import { Header } from "./header";
+import { Shortcuts } from "./late_dialogs";
 import { type Layout, layoutFor, LIMITS, type Side, widthOf } from "./panels";
-import { PromptForm, PromptSkeleton } from "./prompt_box";
-import { Shortcuts } from "./shortcuts";
+import { Prompt } from "./prompt_box";
 import { Splitter } from "./splitter";
-import { TopicsPanel } from "./topics_sidebar";
+import { Topics } from "./topics_sidebar";
 
 const FIRST_GUESS = 1240; // until it is measured, which is before anything is painted
 
@@ -58,8 +58,8 @@ export function Workbench({ store, traits }: WidgetProps<Store>) {
     drawer.value = null;
   };
   // The same elements each time: moving a splitter does not draw what is beside it again.
-  const settings = useMemo(() => <ConfigForm store={store} traits={traits} />, [store, traits]);
-  const feed = useMemo(() => <FeedView store={store} />, [store]);
+  const settings = useMemo(() => <Settings store={store} traits={traits} />, [store, traits]);
+  const feed = useMemo(() => <LateFeed store={store} />, [store]);
   const viewer = useMemo(() => <LightboxDialog store={store} />, [store]);
   const part = { store, layout, out, fold, closeDrawer };
   return (
@@ -92,7 +92,7 @@ export function Workbench({ store, traits }: WidgetProps<Store>) {
         <Banners store={store} />
         {store.failure.value === null ? (
           <>
-            <div class="wbx-ask-place">{store.hello.value === null ? <PromptSkeleton /> : <PromptForm store={store} />}</div>
+            <div class="wbx-ask-place"><Prompt store={store} /></div>
             {feed}
           </>
         ) : (
@@ -100,10 +100,10 @@ export function Workbench({ store, traits }: WidgetProps<Store>) {
         )}
       </main>
       <Part {...part} side="topics">
-        <TopicsPanel store={store} simple={traits.simple.value} onOpen={closeDrawer} fold={<Collapse {...part} side="topics" />} />
+        <Topics store={store} simple={traits.simple.value} onOpen={closeDrawer} fold={<Collapse {...part} side="topics" />} />
       </Part>
       {out === null ? null : <div class="wbx-scrim" aria-hidden="true" onClick={closeDrawer} />}
-      {help.value ? <Shortcuts onClose={() => (help.value = false)} /> : null}
+      {help.value ? <Shortcuts store={store} onClose={() => (help.value = false)} /> : null}
       {viewer}
     </div>
   );

@@ -1,0 +1,58 @@
+/** The words of the list of topics, by key; filled in as those of texts.ts. */
+
+import { LANGUAGE, type TextKey as RootKey, wordsOf } from "./texts";
+
+const TOPICS = {
+  "topics.empty": "empty",
+  "topics.none_title": "No topics yet",
+  "topics.none_hint": "The first prompt makes one.",
+  "topics.actions": "Actions for {title}",
+  "topics.rename": "Rename",
+  "topics.move": "Move to project",
+  "topics.delete": "Delete",
+  "topics.delete_title": "Delete “{title}”?",
+  "topics.delete_text": "{count|1 image goes|{count} images go} to the trash for 30 days.",
+  "topics.delete_none": "It has no images. It stays in the trash for 30 days.",
+  "topics.delete_active": "{count|1 image that is still being made is|{count} images that are still being made are} cancelled.",
+  "topics.deleted": "Topic “{title}” deleted",
+  "topics.moved": "Moved to {project}",
+  "topics.shared": "shared",
+  "projects.new": "New project",
+  "projects.new_item": "New project…",
+  "projects.name": "Name of the project",
+  "projects.create": "Create",
+  "projects.actions": "Actions for project {title}",
+  "projects.rename": "Rename project",
+  "projects.delete": "Delete project",
+  "projects.delete_title": "Delete project “{title}”?",
+  "projects.delete_text": "{count|Its topic goes|Its {count} topics go} to the trash for 30 days.",
+  "projects.delete_empty": "It has no topics.",
+  "projects.deleted": "Project “{title}” deleted",
+  "projects.keep_open": "Show or hide the topics of {title}",
+  "projects.add_topic": "New topic in {title}",
+  "time.now": "now",
+  "time.minutes": "{count} min",
+  "time.hours": "{count} h",
+  "time.yesterday": "yesterday",
+} as const;
+
+export type TextKey = RootKey | keyof typeof TOPICS;
+export const t = wordsOf(TOPICS);
+
+/** "now", "4 min", "2 h", "yesterday", "Tue", "12 Nov", "12 Nov 2025": for lists, where room is short. */
+export function briefly(then: number, now: number): string {
+  const seconds = Math.max(0, (now - then) / 1000);
+  if (seconds < 60) return t("time.now");
+  if (seconds < 3600) return t("time.minutes", { count: Math.floor(seconds / 60) });
+  const day = (time: number): number => new Date(time).setHours(0, 0, 0, 0);
+  const days = Math.round((day(now) - day(then)) / 86_400_000);
+  if (days === 0 || seconds < 6 * 3600) return t("time.hours", { count: Math.floor(seconds / 3600) });
+  if (days === 1) return t("time.yesterday");
+  const shape: Intl.DateTimeFormatOptions =
+    days < 7
+      ? { weekday: "short" }
+      : new Date(then).getFullYear() === new Date(now).getFullYear()
+        ? { day: "numeric", month: "short" }
+        : { day: "numeric", month: "short", year: "numeric" };
+  return new Date(then).toLocaleDateString(`${LANGUAGE}-GB`, shape);
+}

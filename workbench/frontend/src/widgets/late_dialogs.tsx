@@ -1,0 +1,17 @@
+/** Dialogs that open before their part is there show that they are on their way. */
+
+import type { Modules } from "../parts";
+import type { Store } from "../store";
+import { t, type TextKey } from "../texts";
+import { late } from "../ui/late";
+import { WaitingDialog } from "./waiting_dialog";
+
+interface DialogProps { store: Store; onClose(): void }
+
+function dialog(title: TextKey, pick: (part: Modules["dialogs"]) => (props: DialogProps) => preact.JSX.Element) {
+  return late<"dialogs", DialogProps>("dialogs", pick, (props) => <WaitingDialog {...props} title={t(title)} />);
+}
+
+export const ProvidersDialog = dialog("providers.title", (part) => part.ProvidersDialog);
+export const Shortcuts = dialog("keys.title", (part) => part.Shortcuts);
+export const SpendDialog = dialog("spend.title", (part) => part.SpendDialog);
