@@ -17,6 +17,7 @@ export class StubConnection {
   reconnects = 0;
   readonly connectionStatusChanged = new StubSignal<string>();
   readonly statusChanged = new StubSignal<string>();
+  readonly disposed = new StubSignal<void>();
   async reconnect(): Promise<void> { this.reconnects += 1; }
 }
 

@@ -173,9 +173,12 @@ export class Link {
       if (note) this.die(note);
       else if (this.note.peek() === "kernel_restarting") this.note.value = "kernel_restarted";
     };
+    const gone = (): void => this.die("kernel_dead");
+    kernel?.disposed?.connect(gone);
     kernel?.connectionStatusChanged?.connect(connection);
     kernel?.statusChanged?.connect(status);
     this.stops.push(() => {
+      kernel?.disposed?.disconnect(gone);
       kernel?.connectionStatusChanged?.disconnect(connection);
       kernel?.statusChanged?.disconnect(status);
     });

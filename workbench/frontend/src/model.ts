@@ -10,6 +10,8 @@ export interface Kernel {
   readonly connectionStatus?: string;
   readonly connectionStatusChanged?: Signal<string>;
   readonly statusChanged?: Signal<string>;
+  /** The host has found that it is gone, as after a restart of the server. */
+  readonly disposed?: Signal<void>;
   reconnect?(): Promise<void>;
 }
 /** A signal of Lumino. */

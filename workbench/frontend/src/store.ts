@@ -287,6 +287,8 @@ export class Store {
       for (const row of rows) {
         if (row.e !== "generation" || row.k !== "put") continue;
         byBatch.set(row.d.batch_id, [...(byBatch.get(row.d.batch_id) ?? []), row.d]);
+        // Something has ended: a limit that was reached may be no more.
+        if (row.d.mine && !isOpen(row.d)) this.refusal.value = "";
       }
       // Batches first: a generation is only taken in where its batch is.
       for (const row of rows) {

@@ -230,6 +230,14 @@ test("a dead kernel is said so, requests end, and a ping brings it back to life"
   expect(page.store.link.value).toBe("live");
 });
 
+test("a kernel that the host has given up is said so at once", async () => {
+  const page = await openPage();
+  page.kernel.drop = () => true;
+  page.model.kernel.disposed.emit();
+  expect(page.store.link.value).toBe("dead");
+  expect(page.store.linkNote.value).toBe("kernel_dead");
+});
+
 test("closing the widget in Python ends it", async () => {
   const page = await openPage();
   page.model.deliver({ push: "closed", to: null });

@@ -1,3 +1,4 @@
+import type { Signal } from "@preact/signals";
 import { render } from "preact";
 import { act } from "preact/test-utils";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
@@ -67,6 +68,18 @@ test("the chip opens what was spent, with limits and balances", async () => {
   await view.click("spend-1");
   await view.click("spend-provider");
   expect(view.asked.slice(1)).toEqual([{ by: "day", days: 1 }, { by: "provider", days: 1 }]);
+});
+
+test("who sees no notebook is told no Python", async () => {
+  const view = await show();
+  const simple = view.store.offer.simple as Signal<boolean>;
+  await view.click("balance");
+  await act(() => void (simple.value = true));
+  try {
+    expect(view.all("spend-dialog")[0]!.textContent).not.toContain("ws.spend");
+  } finally {
+    simple.value = false;
+  }
 });
 
 test("what a provider billed is spent, not a debt", async () => {

@@ -223,6 +223,18 @@ test("a limit is told at the prompt, which is kept; writing on takes it away", a
   expect(view.find("refused")).toBeNull();
 });
 
+test("a limit is told no longer than until one of the pictures has ended", async () => {
+  const view = await show({ state: "limited" });
+  await submit(view, "a red fox");
+  expect(view.find("refused")).not.toBeNull();
+  const [row] = view.kernel.generations.values();
+  await tick(2000);
+  expect(view.find("refused")).not.toBeNull();
+  view.kernel.put("generation", Object.assign(row!, { status: "completed" }));
+  await tick(500);
+  expect(view.find("refused")).toBeNull();
+});
+
 // -- the end --------------------------------------------------------------------------------------
 
 test("when the kernel of a page goes the session has ended, and Reload is all there is", async () => {

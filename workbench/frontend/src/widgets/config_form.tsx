@@ -162,7 +162,7 @@ function Dropped({ store }: { store: Store }) {
 /** The button that opens what sets providers up; nothing where they are the operator's. */
 function ProvidersButton({ store }: { store: Store }) {
   const open = useSignal(false);
-  if (!store.hello.value?.may_set_providers) return null;
+  if (!store.hello.value?.may_set_providers || store.offer.simple.value) return null;
   const missing = store.providers.value.filter((one) => !one.ready).length;
   return (
     <>

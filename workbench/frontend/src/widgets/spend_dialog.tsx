@@ -52,7 +52,7 @@ export function SpendDialog({ store, onClose }: { store: Store; onClose(): void 
         </div>
         <Problem id="wbx-spend-problem" text={problem.value} />
         <Spent answer={answer.value} by={by.value} store={store} />
-        <p class="wbx-spend-python">{t("spend.python")} <code>{python}</code></p>
+        {store.offer.simple.value ? null : <p class="wbx-spend-python">{t("spend.python")} <code>{python}</code></p>}
       </div>
     </Dialog>
   );
