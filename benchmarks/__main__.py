@@ -33,6 +33,7 @@ FIGURES = {
     "PF-15": ("pf15_sketch",),
     "PF-17": ("pf17_dialect",),
     "PF-18": ("pf18_many",),
+    "PF-19": ("browser.pf19_partials",),
 }
 RESULTS = Path(__file__).parent / "results"
 _NOISE = (
@@ -74,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description="Measure; print medians and ratios; write a JSON line per figure.",
-        epilog=f"Figures: {', '.join(FIGURES)}. 1 to 4 and 11 to 14 need a Chromium.",
+        epilog=f"Figures: {', '.join(FIGURES)}. 1 to 4, 11 to 14 and 19 need a Chromium.",
     )
     parser.add_argument("ids", nargs="*", metavar="ID", help="PF-8 or 8; all without")
     parser.add_argument(

@@ -215,6 +215,71 @@
     return found;
   }
 
+  // -- partial images: when does one stand in the DOM, and when is it decoded? ---------------------
+  const sightings = [];
+  const drifts = [];
+  const broken = [];
+  const mark = Object.assign(document.createElement("canvas"), { width: 128, height: 16 })
+    .getContext("2d", { willReadFrequently: true });
+
+  // What the page's clock is behind the machine's, which may have been set since the page opened.
+  function clock() {
+    const found = { at: epoch(performance.now()), behind: -Infinity };
+    const end = performance.now() + 30;
+    // A date is cut to whole milliseconds; the largest difference is that of a fresh one.
+    while (performance.now() < end) found.behind = Math.max(found.behind, Date.now() - epoch(performance.now()));
+    drifts.push(found);
+  }
+
+  // The number in the picture's corner (`marked` in pictures.py); null where there is none.
+  function markOf(image) {
+    const block = image.naturalWidth / 32;
+    mark.drawImage(image, 0, 0, 8 * block, block, 0, 0, 128, 16);
+    const { data } = mark.getImageData(0, 8, 128, 1);
+    const bits = Array.from({ length: 8 }, (_, place) => Number(data[(place * 16 + 8) * 4] > 127));
+    if (bits.slice(0, 4).some((bit, place) => bit === bits[place + 4])) return null;
+    return bits.slice(0, 4).reduce((sum, bit, place) => sum + bit * 2 ** place, 0);
+  }
+
+  async function see(image, kind, changed) {
+    const { src } = image;
+    try {
+      await image.decode();
+    } catch (error) {
+      if (image.src === src) broken.push(`${kind}: ${error.message}`);
+      return; // else the next one came first: it counts as missing
+    }
+    const decoded = epoch(performance.now());
+    if (image.src !== src) return; // as above
+    const rect = image.getBoundingClientRect();
+    const inView = rect.height > 0 && rect.bottom > 0 && rect.top < innerHeight;
+    sightings.push({ kind, mark: markOf(image), changed, decoded, inView });
+  }
+
+  function watchPartials() {
+    clock();
+    new MutationObserver((records) => {
+      const now = epoch(performance.now());
+      const images = new Set();
+      for (const { type, target, addedNodes } of records) {
+        if (type === "attributes") images.add(target);
+        for (const node of addedNodes) {
+          if (node.nodeType !== Node.ELEMENT_NODE) continue;
+          if (node.matches("img")) images.add(node);
+          node.querySelectorAll("img").forEach((image) => images.add(image));
+        }
+      }
+      for (const image of images) {
+        const kind = image.matches(".wbx-preview") ? "ours" : image.matches(".bench-partial") ? "bare" : null;
+        if (kind && image.src) void see(image, kind, now);
+      }
+    }).observe(document.body, { subtree: true, childList: true, attributes: true, attributeFilter: ["src"] });
+  }
+  function partials() {
+    clock();
+    return { sightings, drifts, broken };
+  }
+
   // -- clicks: from the click to what Python made of it ---------------------------------------------
   const acknowledged = () =>
     new Set(
@@ -291,5 +356,5 @@
     return took;
   }
 
-  window.bench = { wire, run, scroll, listen, report, click, openings, screenOf };
+  window.bench = { wire, run, scroll, listen, report, watchPartials, partials, click, openings, screenOf };
 })();
