@@ -242,7 +242,8 @@ def test_a_key_goes_one_way(
             "\nprint(ws.sql('SELECT * FROM log').to_string())"
         )
     )
-    told = notebook.text(notebook.insert_and_run(LEAVES))
+    coloured = notebook.text(notebook.insert_and_run(LEAVES))
+    told = re.sub(r"\x1b\[[0-9;]*m", "", coloured)
     assert "cannot be reached" in told
     assert "in Providers.test_provider(self, name)" in told, "a traceback of all frames"
     saved = notebook.saved()

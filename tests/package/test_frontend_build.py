@@ -29,7 +29,7 @@ def hook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
         folder.mkdir(parents=True)
     for name in ("package.json", "package-lock.json", "tsconfig.json", "build.mjs", "src/index.ts"):
         (here / name).write_text(name)
-    for name in ("workbench.js", "loader.js", "licenses.txt"):
+    for name in module.BUILT:
         (static / name).write_text(name)
     monkeypatch.setattr(module, "HERE", here)
     monkeypatch.setattr(module, "STATIC", static)
@@ -71,7 +71,7 @@ def test_a_changed_source_asks_for_a_node_in_an_isolated_build(
         hook.build()
 
 
-@pytest.mark.parametrize("name", ["workbench.js", "loader.js"])
+@pytest.mark.parametrize("name", ["workbench.js", "feed.js.gz", "whole.js", "loader.js"])
 def test_a_built_file_that_was_changed_or_lost_is_built_anew(hook: ModuleType, name: str) -> None:
     (hook.STATIC / name).write_text("by hand")
     assert not hook.is_fresh()
