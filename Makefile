@@ -3,8 +3,9 @@
 
 PYTHON ?= python3
 WORKERS ?= 2
-# For tests that wait most of the time: for emulators, for other processes.
-MORE_WORKERS ?= 5
+# For tests that wait: for emulators most of the time, for other processes half of it.
+PROVIDER_WORKERS ?= 5
+FAULT_WORKERS ?= 3
 ARGS ?=
 
 VENV := .venv
@@ -43,11 +44,11 @@ app: frontend ## serve the notebook as a page with Voilà
 test: lint frontend browser ## lint and every test but the fault matrix (at most 12 minutes on two cores)
 	@$(FRONTEND) test
 	$(BIN)/python -m pytest tests --ignore=tests/providers -m "not faults" -n $(WORKERS) --dist loadgroup $(ARGS)
-	$(BIN)/python -m pytest tests/providers -m "not faults" -n $(MORE_WORKERS) $(ARGS)
+	$(BIN)/python -m pytest tests/providers -m "not faults" -n $(PROVIDER_WORKERS) $(ARGS)
 
 test-faults: frontend browser ## kills, full disks, cut connections, hostile pages, soaks (at most 15 minutes)
 	$(BIN)/python -m pytest tests --ignore=tests/faults -m faults -n $(WORKERS) --dist loadgroup $(ARGS)
-	$(BIN)/python -m pytest tests/faults -n $(MORE_WORKERS) $(ARGS)
+	$(BIN)/python -m pytest tests/faults -n $(FAULT_WORKERS) $(ARGS)
 
 # The versions that the tests ran with. Where pip finds no CPU build of torch, it takes a large one.
 DIFFUSERS := torch==2.13.0 diffusers==0.42.1 transformers==5.23.0 accelerate==1.15.0
