@@ -28,7 +28,7 @@ START = """
 import threading, time, asyncio
 import workbench as wb
 from workbench.widgets import bundle, channel
-bundle._read = lambda name: "export default {}"
+bundle._read = lambda name: b"// image-workbench 0123456789abcdef:\\nexport default {}"
 threads = []
 _receive = channel.Channel.receive
 def receive(self, content, buffers=()):

@@ -160,7 +160,8 @@ def test_a_page_makes_no_stock_widgets(kernel: Kernel, comm: Comm, page: Page) -
 def test_a_widget_that_cannot_be_made_says_why_in_the_page(folder: Path, mode: str) -> None:
     (folder / "<b>file").write_text("no folder")
     environment = {**VOILA, "WORKBENCH_IDENTITY": mode, "WORKBENCH_HOME": str(folder / "<b>file")}
-    start = "from workbench.widgets import bundle\nbundle._read = lambda name: 'export default {}'"
+    source = b"// image-workbench 0123456789abcdef:\nexport default {}"
+    start = f"from workbench.widgets import bundle\nbundle._read = lambda name: {source!r}"
     with opened(folder, start=start, environment=environment) as broken:
         cell = broken.start("import workbench as wb\nwb.Workbench()")
         until(lambda: cell.ended, "the cell ends")

@@ -257,7 +257,7 @@ def test_a_paid_picture_of_which_nothing_is_heard_is_unknown_and_cancelled(openi
     batch = here.submit(price=Price(amount_micro=2_000_000))
     held = here.wait_detail(batch, "outcome_unknown")
     here.until(lambda: provider.cancelled)
-    assert "nothing was heard of it for 0.1 s" in here.notes()
+    here.until(lambda: "nothing was heard of it for 0.1 s" in here.notes())
     assert not held.status.is_terminal
     assert here.store.balances("ann") == {"token": 8_000_000}
     assert len(provider.requests) == 1, "it is not sent again"
