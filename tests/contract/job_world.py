@@ -33,6 +33,7 @@ TOKENS = 2_000_000  # price of one picture, in micro-tokens
 PRICE = Price(unit="token", amount_micro=TOKENS, version=3)
 FREE = Price()
 BROKEN = Failure(ErrorKind.TRANSIENT, "provider", {"text": "the brush broke"})
+CHARGED = Failure(ErrorKind.BLOCKED, "provider", {"text": "refused"}, charged=True)
 LANES = {LANE: 1_000, "other": 1_000}
 
 

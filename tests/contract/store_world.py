@@ -23,6 +23,9 @@ EVE = Identity("eve")
 OPERATOR = Identity("root", all_users=True)
 MISSING = "0" * 26  # the form of an id, but nobody's
 LANES = {"painter": 1_000}
+VISITOR = Identity("visitor-" + "a" * 32)
+DAY_MS = 86_400_000
+CENT = 10_000  # in micro-dollars
 
 
 class TurnableClock:

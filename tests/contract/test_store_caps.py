@@ -11,9 +11,12 @@ import pytest
 from tests.contract.store_world import (
     ADA,
     BOB,
+    CENT,
+    DAY_MS,
     LANES,
     MISSING,
     OPERATOR,
+    VISITOR,
     TurnableClock,
     asset,
     changes_since,
@@ -23,6 +26,7 @@ from tests.contract.store_world import (
 )
 from workbench.domain.limits import VisitorLimits, day_start
 from workbench.domain.records import BY_PROVIDER, BatchRecord, Cap, Identity, Price
+from workbench.domain.status import ErrorKind
 from workbench.errors import (
     BudgetExceeded,
     InsufficientBalance,
@@ -31,15 +35,12 @@ from workbench.errors import (
     NotAllowed,
     NotFound,
 )
-from workbench.ports import Outcome, Selection, Store
+from workbench.ports import Failure, Outcome, Selection, Store
 from workbench.store.sqlite.store import SqliteStore
 
-DAY_MS = 86_400_000
-CENT = 10_000
 BILLED = Price(unit="USD", amount_micro=4 * CENT, version=BY_PROVIDER)
 UNKNOWN = Price(unit="USD", version=BY_PROVIDER)
 TOKENS = Price(unit="token", amount_micro=1_000_000, version=1)
-VISITOR = Identity("visitor-" + "a" * 32)
 
 
 def cap(cents: int, scope: str = "user", subject: str = "ada", *, per: str = "day") -> Cap:
@@ -240,6 +241,57 @@ def test_many_at_once_cannot_pass_a_cap_together(store: SqliteStore) -> None:
     for one in stores:
         one.close()
     assert spent(store) == [Decimal("0.4")]
+
+
+# -- prices that nobody knows ----------------------------------------------------------------------
+
+
+def not_known(store: Store, who: Identity = ADA) -> tuple[int, int]:
+    """How many images were billed, and of how many nobody knows the amount."""
+    (row,) = store.spend(who, "provider")
+    assert row.spent_micro == 0
+    return row.images, row.not_known
+
+
+@pytest.mark.req("TOK-2", "TOK-6")
+def test_whatever_is_billed_without_an_amount_is_booked_as_such(store: Store) -> None:
+    ask(store, n=2, price=UNKNOWN)
+    finish(store)
+    assert not_known(store) == (2, 2)
+    # Not charged: nothing to book.
+    ask(store, price=UNKNOWN)
+    finish(store, fail=True)
+    assert not_known(store) == (2, 2)
+    # Charged without a picture.
+    ask(store, price=UNKNOWN)
+    (job,) = store.claim("r1", lanes=LANES, limit=1).result()
+    billed = Failure(ErrorKind.BLOCKED, "provider", {"text": "Not that."}, True)
+    store.fail(job.fence, [job.slots[0].generation_id], billed).result()
+    assert not_known(store) == (3, 3)
+    # Cancelled, and it comes all the same; a repeat books nothing more.
+    ask(store, price=UNKNOWN)
+    (job,) = store.claim("r1", lanes=LANES, limit=1).result()
+    store.cancel(ADA, Selection(everything=True)).result()
+    late = Outcome(job.slots[0].generation_id, asset("late"), 7)
+    for _ in range(2):
+        assert store.adopt_late(job.fence, late).result() is not None
+    assert not_known(store) == (4, 4)
+    assert [entry.amount_micro for entry in store.ledger(ADA)] == [0] * 4
+    # What the provider says is an amount, also where it is nothing.
+    ask(store, price=UNKNOWN)
+    land(store, 0)
+    assert not_known(store) == (4, 4)
+
+
+@pytest.mark.req("TOK-4")
+def test_a_visitor_who_may_spend_something_gets_nothing_that_cannot_be_counted(
+    store: Store,
+) -> None:
+    some = VisitorLimits(None, None, None, Decimal("0.5"))
+    with pytest.raises(LimitReached, match="Nobody knows before what this model costs"):
+        ask(store, VISITOR, price=UNKNOWN, limits=some)
+    ask(store, VISITOR, price=UNKNOWN, limits=VisitorLimits(None, None, None, None))
+    ask(store, ADA, price=UNKNOWN, limits=some)
 
 
 # -- visitors -------------------------------------------------------------------------------------

@@ -49,6 +49,34 @@ def test_a_topic_goes_with_all_in_it_and_comes_back(store: Store) -> None:
     assert store.trash_items(ADA) == []
 
 
+@pytest.mark.req("FEED-8")
+@pytest.mark.parametrize("n", [1, 2])
+def test_a_picture_goes_and_comes_with_the_attempts_that_it_took_the_place_of(
+    store: Store, n: int
+) -> None:
+    batch = submit(store, n=n)
+    first = pictures(store, batch)[0]
+    finish(store, fail=True, only=first.id)
+    again = store.retry(ADA, first.id, Price()).result()
+    finish(store)
+
+    def whole() -> list[tuple[str, Status]]:
+        all_of_it = store.batch_generations(ADA, batch.id, history=True)
+        return [(one.id, one.status) for one in all_of_it]
+
+    before = whole()
+    assert (first.id, Status.FAILED) in before
+    assert pictures(store, batch)[0].id == again.id
+    assert store.trash(ADA, "generation", again.id).result() == 1
+    assert len(pictures(store, batch)) == n - 1, "no failed attempt comes to light"
+    assert len(store.batches(ADA, batch.topic_id)[0]) == (0 if n == 1 else 1)
+    assert trashed(store) == [("batch", batch.id) if n == 1 else ("generation", again.id)]
+    store.restore(ADA, "generation", again.id).result()
+    assert whole() == before
+    assert trashed(store) == []
+    assert store.check(live_runners=lambda _: True) == []
+
+
 @pytest.mark.req("TOP-2", "TOK-2")
 def test_what_runs_in_a_deleted_topic_is_cancelled_and_not_charged(store: Store) -> None:
     store.grant(ADA, "ada", "token", 10_000_000, "start").result()
@@ -202,6 +230,25 @@ def test_an_unknown_outcome_is_not_purged_before_it_is_settled(store: Store) -> 
     store.purge(None).result()
     assert store.trash_items(ADA) == []
     assert len(list(store.ledger(ADA))) == 3, "bookings outlive pictures"
+
+
+@pytest.mark.req("FEED-8", "TOK-5", "PRV-6")
+def test_a_call_that_is_under_way_is_not_purged_before_its_costs_are_known(store: Store) -> None:
+    store.grant(ADA, "ada", "token", 5_000_000, "start").result()
+    batch = submit(store, price=Price(unit="token", amount_micro=2_000_000, version=1))
+    (job,) = store.claim("r1", lanes=LANES, limit=1).result()
+    store.write_intent(job.fence, key="k", request_sha="0" * 64, generation_id=None).result()
+    (picture,) = pictures(store, batch)
+    store.trash(ADA, "topic", batch.topic_id).result()
+    assert store.purge(None).result() == []
+    assert store.generation(ADA, picture.id).status is Status.CANCELLED
+    assert store.mark_unknown(job.fence, reason="no answer").result()
+    assert store.purge(None).result() == []
+    (doubt,) = [one for one in pictures(store, batch) if one.id != picture.id]
+    store.resolve_unknown(ADA, doubt.id, "charged").result()
+    assert store.balances("ada") == {"token": 3_000_000}
+    store.purge(None).result()
+    assert store.trash_items(ADA) == []
 
 
 @pytest.mark.req("FEED-8")

@@ -206,6 +206,7 @@ def test_nobody_pages_through_a_topic_that_is_not_theirs_to_see(store: Store) ->
         lambda who: store.batch_page(who, topic),
         lambda who: store.active_batches(who, topic),
         lambda who: store.deletion(who, topic),
+        lambda who: store.active_count(who, topic),
     ]
     for read in reads:
         for identity in (EVE, BOB):
@@ -303,7 +304,7 @@ def test_topics_come_with_their_number_of_pictures_and_their_cover(
     one = make(store, n=2)
     clock.ms += 1
     two = submit(store, n=2)
-    first, _ = store.topic_views(ADA)
+    first, _ = store.topic_page(ADA).topics
     assert (first.record.id, first.images, first.cover_asset) == (two.topic_id, 0, None)
     (view,) = store.topic_views(ADA, [one.topic_id])
     cover = pictures(store, one)[0]

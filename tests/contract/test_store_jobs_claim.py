@@ -215,6 +215,30 @@ def test_the_third_death_is_poison_and_costs_nothing(world: World) -> None:
     assert world.claim("r4") == []
 
 
+@pytest.mark.req("TOK-2", "PRV-5")
+@pytest.mark.parametrize("free", [False, True])
+def test_the_third_death_of_what_was_sent_is_unknown_unless_it_is_free(
+    world: World, free: bool
+) -> None:
+    world.grant(micro=10 * TOKENS)
+    batch = world.submit(price=PRICE)
+    for runner in ("r1", "r2", "r3"):
+        job = world.one(runner)
+        if job.open_attempt is None:
+            world.submitted(job)
+        known = {job.provider} if free else set()
+        world.store.requeue_dead(runner, free=known).result()
+    (left,) = world.generations(batch)
+    assert left.status is (Status.FAILED if free else Status.PROCESSING)
+    assert left.detail_key == (None if free else "outcome_unknown")
+    assert world.balance() == (10 if free else 9) * TOKENS
+    assert world.claim("r4") == []
+    assert world.store.ask_again(job.provider).result() == 0, "it would end its worker again"
+    if not free:
+        world.store.resolve_unknown(ANN, left.id, "charged").result()
+        assert world.balance() == 9 * TOKENS
+
+
 def test_two_sweepers_put_a_dead_workers_jobs_back_once(world: World) -> None:
     world.submit(n=3)
     world.claim("r1")

@@ -16,7 +16,9 @@ from tests.contract.job_world import (
     ANN,
     BEN,
     BROKEN,
+    CHARGED,
     FREE,
+    LANE,
     OPERATOR,
     PRICE,
     TOKENS,
@@ -26,13 +28,12 @@ from tests.contract.job_world import (
 )
 from workbench.domain.jobs import JobRecord, JobRef, Progress
 from workbench.domain.records import GenerationRecord, Identity
-from workbench.domain.status import TERMINAL, ErrorKind
+from workbench.domain.status import TERMINAL
 from workbench.errors import InsufficientBalance, NotAllowed
-from workbench.ports import Failure, Selection
+from workbench.ports import Selection
 
 PEOPLE = st.sampled_from([ANN, BEN])
 NUMBERS = st.integers(0, 10**6)
-CHARGED = Failure(ErrorKind.BLOCKED, "provider", {"text": "refused"}, charged=True)
 FEW = 25  # generations; more only make the examples slow
 
 
@@ -144,6 +145,13 @@ class Histories(RuleBasedStateMachine):
         self.world.store.adopt_late(job.fence, picture(id)).result()
 
     @precondition(lambda self: self.claims)
+    @rule(number=NUMBERS, slot=NUMBERS)
+    def fail_late(self, number: int, slot: int) -> None:
+        job = self.job(number)
+        id = job.slots[slot % len(job.slots)].generation_id
+        self.world.store.fail_late(job.fence, id, CHARGED).result()
+
+    @precondition(lambda self: self.claims)
     @rule(
         number=NUMBERS,
         what=st.sampled_from(["finish_job", "hand_over", "mark_unknown", "retry_later"]),
@@ -166,6 +174,10 @@ class Histories(RuleBasedStateMachine):
         assert not self.world.rows(
             "SELECT 1 FROM job WHERE runner_id = ? AND state = 'running'", runner
         )
+
+    @rule(provider=st.sampled_from([LANE, "other"]))
+    def ask_again(self, provider: str) -> None:
+        self.world.store.ask_again(provider).result()
 
     @rule(
         jump=st.sampled_from([1, 1, 10_000, 10_000, -3_600_000, 2 * 365 * 86_400_000]),

@@ -12,6 +12,7 @@ import pytest
 
 from tests.contract.store_world import (
     ADA,
+    DAY_MS,
     LANES,
     OPERATOR,
     TurnableClock,
@@ -30,7 +31,6 @@ from workbench.store.sqlite.store import SqliteStore
 
 ANN = Identity("visitor-" + "a" * 32)
 BEN = Identity("visitor-" + "b" * 32)
-DAY_MS = 86_400_000
 FREE = Price()
 
 
@@ -209,9 +209,9 @@ def test_retries_of_a_batch_are_all_or_none(store: Store) -> None:
     finish(store, fail=True)
     failed = [record.id for record in store.batch_generations(ANN, batch)]
     with pytest.raises(LimitReached):
-        store.retry_all(ANN, failed, FREE, limits=limits(unfinished=2)).result()
+        store.retry_all(ANN, failed, [FREE] * 3, limits=limits(unfinished=2)).result()
     assert store.active_count(ANN) == 0
-    assert len(store.retry_all(ANN, failed, FREE, limits=limits(unfinished=3)).result()) == 3
+    assert len(store.retry_all(ANN, failed, [FREE] * 3, limits=limits(unfinished=3)).result()) == 3
     with pytest.raises(NotFound):
         store.retry(BEN, failed[0], FREE, limits=limits(day=0)).result()
 

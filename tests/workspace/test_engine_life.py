@@ -7,12 +7,15 @@ import os
 import subprocess
 import sys
 import textwrap
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
 import workbench as wb
 from tests.workspace.workspace_world import SMALL
+from workbench.testing.providers import FakeProvider
 from workbench.workspace.location import resolve, resolve_user
 
 
@@ -98,7 +101,7 @@ def _use_in_child(workspace, queue):
         queue.put(("own", str(batch.status)))
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Not on Windows: the test forks a process.")
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_a_forked_child_is_told_to_open_its_own_and_the_parent_goes_on(ws):
     ws.generate("before", **SMALL).wait(60)
@@ -185,6 +188,42 @@ def test_a_wrong_settings_file_is_explained(workspace_home, monkeypatch, text, w
     monkeypatch.setenv("WORKBENCH_CONFIG", str(workspace_home / "missing.toml"))
     with pytest.raises(wb.ConfigurationError, match="does not exist"):
         wb.open(workspace_home / "ws")
+
+
+@pytest.mark.req("LIVE-11")
+def test_a_bug_on_the_engines_loop_is_told_in_the_event_log_once(ws, caplog):
+    heard = threading.Semaphore(0)
+
+    def broken():
+        heard.release()
+        raise ZeroDivisionError("a bug")
+
+    ws._engine.subscribe(broken)
+    ws._engine.loop.loop.call_soon_threadsafe(broken)
+    for title in ("a", "b"):
+        ws.create_topic(title)
+        assert heard.acquire(timeout=30)
+    deadline = time.monotonic() + 30
+    while len(entries := ws.debug.entries(kind="runner")) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert len(entries) == 2, "one of each kind"
+    assert {entry.level for entry in entries} == {"error"}
+    assert all("ZeroDivisionError: a bug" in entry.text for entry in entries)
+    assert all("in broken" in str(entry.data["traceback"]) for entry in entries)
+
+
+def test_a_plugin_that_cannot_close_is_told_of_and_the_workspace_closes(workspace_home):
+    class Clumsy(FakeProvider):
+        async def close(self):
+            raise ZeroDivisionError("a bug")
+
+    with wb.open(workspace_home / "ws") as workspace:
+        workspace.add_provider(Clumsy("clumsy"))
+    with wb.open(workspace_home / "ws", run_jobs=False) as again:
+        (entry,) = again.debug.entries(kind="plugin")
+    assert entry.text == ("The provider 'clumsy' could not be closed: ZeroDivisionError('a bug')")
+    assert "in close" in str(entry.data["traceback"])
 
 
 @pytest.mark.req("PRV-3")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import random
+import sys
 import threading
 from decimal import Decimal
 from typing import Any
@@ -166,6 +167,26 @@ def test_any_kind_of_coroutine_function_is_run_and_its_failure_noted(ws):
     assert sorted(set(ran)) == ["object", "partial"]
     entries = ws.debug.entries(kind="callback")
     assert "a bug in a coroutine" in entries[0].text
+
+
+@pytest.mark.req("LIVE-2")
+def test_a_callback_that_calls_exit_is_told_of_and_the_others_hear_on(ws):
+    def leaves(payload: dict[str, Any]) -> None:
+        sys.exit(f"after {payload['title']}")
+
+    async def leaves_too(payload: dict[str, Any]) -> None:
+        leaves(payload)
+
+    ws.on("topic_insert", leaves)
+    ws.on("topic_insert", leaves_too)
+    heard = Recorder(ws)
+    ws.create_topic("one")
+    ws.create_topic("two")
+    assert [topic["title"] for topic in heard.until_now()["topic_insert"]] == ["one", "two"]
+    told = "\n".join(entry.text for entry in ws.debug.entries(kind="callback"))
+    assert "exit('after one')" in told
+    assert "exit('after two')" in told
+    assert ws.generate("a fox", **SMALL).wait(60).generations[0].status == "completed"
 
 
 class View:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -291,6 +292,28 @@ def test_a_plugin_without_a_line_of_ours_is_unreachable_until_its_test_goes_well
     distant.there = True
     assert ws.test_provider("distant") == "It answered."
     assert info(ws, "distant").state.ready
+
+
+@pytest.mark.req("PRV-7", "LIVE-11")
+def test_a_bug_in_a_providers_test_is_a_sentence_and_its_place_is_in_the_event_log(
+    ws: Workspace,
+) -> None:
+    class Buggy(FakeProvider):
+        async def test(self) -> str:
+            raise ZeroDivisionError(CANARY)
+
+    ws.add_provider(Buggy("buggy"))
+    with pytest.raises(ProviderError, match=r"^Buggy failed \(ZeroDivisionError\)\.$") as caught:
+        ws.test_provider("buggy")
+    assert caught.value.__context__ is None
+    deadline = time.monotonic() + 30
+    while not (entries := ws.debug.entries(kind="plugin")):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    (entry,) = entries
+    assert entry.text == "The test of buggy failed (ZeroDivisionError)."
+    assert "in test" in str(entry.data["traceback"])
+    assert CANARY not in str(entry)
 
 
 @pytest.mark.parametrize(

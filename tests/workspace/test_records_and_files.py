@@ -21,6 +21,7 @@ from tests.workspace.workspace_world import SMALL
 from workbench.domain.jobs import Partial, Running
 from workbench.domain.parameters import Parameter
 from workbench.testing.providers import FakeProvider, Gate, Picture
+from workbench.workspace.files_out import write_atomically
 from workbench.workspace.frames import COLUMNS
 
 API_COLUMNS = [
@@ -272,6 +273,13 @@ def test_a_picture_is_saved_with_the_rights_that_the_umask_gives(ws, tmp_path):
 
 
 @pytest.mark.req("DAT-6")
+def test_a_file_that_cannot_take_its_place_leaves_nothing_beside_it(tmp_path):
+    (tmp_path / "taken.png").mkdir()
+    with pytest.raises(wb.InvalidRequest, match="cannot be written"):
+        write_atomically(tmp_path / "taken.png", b"a picture")
+    assert [path.name for path in tmp_path.iterdir()] == ["taken.png"]
+
+
 def test_the_report_of_the_doctor_is_plain_data(ws):
     report = ws.doctor(deep=False)
     assert report.ok

@@ -67,6 +67,28 @@ def test_spending_is_shown_by_day_provider_model_topic_and_user(ws: Workspace) -
         assert list(other.spend("user", all_users=True).index) == ["ada"]
 
 
+@pytest.mark.req("TOK-4", "TOK-6")
+def test_what_is_billed_at_a_price_that_nobody_knows_is_booked_and_counted(ws: Workspace) -> None:
+    unknown = Price(unit="USD", version=BY_PROVIDER)
+    costs = iter([None, None, "0.03", "0"])
+
+    def script(request):  # type: ignore[no-untyped-def]
+        yield from paints(next(costs))(request)
+
+    ws.add_provider(FakeProvider("barn", price=unknown, script=script))
+    topic = ws.create_topic("foxes")
+    for _ in range(4):  # the last one was for nothing, as its provider said
+        done = ws.generate("a fox", model=model_of(ws, "barn"), topic=topic).wait(30)
+        assert done.status == "completed"
+    (told,) = [row for _, row in ws.spend("provider").iterrows()]
+    assert (told.unit, told.spent, told.images, told.not_known) == ("USD", Decimal("0.03"), 3, 2)
+    ledger = ws.ledger()
+    said = ledger[ledger.reason == "billed by the provider, amount not known"]
+    assert [(row.kind, row.amount) for row in said.itertuples()] == [("settle", 0)] * 2
+    assert [g.record.charged for g in topic.generations()] == [False, True, True, True]
+    assert ws.doctor().problems == []
+
+
 @pytest.mark.req("TOK-6")
 def test_what_was_spent_stays_when_its_pictures_are_gone(ws: Workspace) -> None:
     batch = ws.generate("a fox", model=model_of(ws, "zoo"), n=2).wait(30)

@@ -12,6 +12,7 @@ from collections.abc import Container, Iterable, Mapping
 from itertools import islice
 from typing import Any
 
+from workbench.domain.border import asked
 from workbench.errors import InvalidRequest
 
 _LONGEST = 80
@@ -27,13 +28,19 @@ def shown(value: object) -> str:
 
     >>> shown("a\nb"), shown(10**5000), shown("x" * 100)[:5]
     ("'a\\nb'", 'a whole number of many digits', "'xxxx")
+    >>> shown([10**5000])
+    'a list that cannot be shown (ValueError)'
     """
-    if isinstance(value, int) and not -_INT64 <= value < 2 * _INT64:
-        return "a whole number of many digits"
-    try:
-        text = " ".join(_repr.repr(value).split())
-    except Exception:  # noqa: BLE001 - somebody else's __repr__ must not replace our sentence
-        return f"a {type(value).__name__}"
+
+    def short() -> str:
+        if isinstance(value, int) and not -_INT64 <= value < 2 * _INT64:
+            return "a whole number of many digits"
+        return " ".join(_repr.repr(value).split())
+
+    def failed(error: Exception) -> str:
+        return f"a {type(value).__name__} that cannot be shown ({type(error).__name__})"
+
+    text = asked(short, failed)  # anybody's `repr`
     text = text.encode(errors="replace").decode()
     return text if len(text) <= _LONGEST + 20 else f"{text[:_LONGEST]}…"
 

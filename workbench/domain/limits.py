@@ -25,6 +25,7 @@ class VisitorLimits:
         The same of all visitors together.
     usd_per_day:
         What one visitor may spend per day (UTC) of what providers bill to the operator's keys.
+        Only without a limit they get models of which nobody knows before what they cost.
     """
 
     images_per_day: int | None = 100

@@ -17,6 +17,8 @@ from workbench.domain.status import Operation
 from workbench.errors import InvalidRequest
 
 MAX_PROMPT_CHARACTERS = 10_000
+# Fields of a generation that its price can depend on (see `Model.price_of`).
+PRICED = frozenset({"params", "width", "height"})
 
 
 class ParameterKind(StrEnum):

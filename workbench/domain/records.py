@@ -56,6 +56,7 @@ class TopicRecord:
     deleted_at: int | None
     rev: int
     meta: Json = field(default_factory=dict)
+    seq: int = 0  # order of arrival in this workspace
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +238,15 @@ class BatchPage:
 
 
 @dataclass(frozen=True, slots=True)
+class TopicPage:
+    """Topics, the latest activity first, the cursor beyond them (None: that is all), the total."""
+
+    topics: tuple[TopicView, ...]
+    older: str | None
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
 class BalanceView:
     """What is left in one unit, and the last booking."""
 
@@ -351,6 +361,11 @@ class Price(Decimal):
         """True where an image costs nobody anything."""
         return self.amount_micro == 0 and not self.by_provider
 
+    @property
+    def is_unknown(self) -> bool:
+        """True where the provider bills it, and nobody knows before how much."""
+        return self.amount_micro == 0 and self.by_provider
+
     def __reduce__(self) -> Any:
         return _rebuild_price, (self.unit, self.amount_micro, self.version)
 
@@ -413,6 +428,7 @@ class Spent:
     unit: str
     spent_micro: int
     images: int
+    not_known: int = 0  # of `images`: billed by the provider, amount not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -442,6 +458,8 @@ class TrashItem:
     images: int
     deleted_at: int
     deleted_by: str
+    topic_title: str = ""  # of a batch or generation: the topic that it comes back to
+    picture_id: str | None = None  # the generation whose picture stands for it
 
 
 @dataclass(frozen=True, slots=True)

@@ -155,9 +155,8 @@ def write_zip(
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        finally:
+            temporary.unlink(missing_ok=True)  # it has the name `path` now, if all went well
         sync_folder(path.parent)
     return names
 

@@ -112,9 +112,8 @@ def write_whole(path: Path, data: bytes, *, temporary: Path, durable: bool) -> N
             if durable:
                 os.fsync(descriptor)
         temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    finally:
+        temporary.unlink(missing_ok=True)  # it has the name `path` now, if all went well
     if durable:
         sync_folder(path.parent)
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from workbench.domain.jobs import JobRecord
 from workbench.domain.records import Json
 from workbench.errors import EngineClosed, StoreError
-from workbench.ports import Clock, Executor, Media, Store
+from workbench.ports import Clock, Executor, Media, Provider, Store
 from workbench.runner.settings import RunnerSettings
 
 T = TypeVar("T")
@@ -41,6 +41,8 @@ class Context:
     retry_in:
         called with a job id and the seconds after which the job is tried again; a runner that is
         told to finish its work waits for it.
+    ask_later:
+        called with a provider that could not be asked what became of a call that it has taken on.
     """
 
     store: Store
@@ -53,6 +55,7 @@ class Context:
     spawn: Callable[[Coroutine[Any, Any, None]], None]
     due_in: Callable[[float], None]
     retry_in: Callable[[str, float], None]
+    ask_later: Callable[[Provider], None]
 
     def note(
         self,

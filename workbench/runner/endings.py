@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from concurrent.futures import Future
 
+from workbench.domain.border import told
 from workbench.domain.jobs import (
     AttemptState,
     Done,
@@ -33,6 +34,7 @@ from workbench.runner.retry import Circuit, backoff_s
 from workbench.runner.waiting import Stopped, Waiting
 
 _LONGEST_REASON = 160  # characters of a reason shown beside a status
+_PROVIDER_WAIT_S = 60.0  # until an open paid attempt looks again whether its provider is ready
 _STORE_WAITS_S = (1.0, 30.0)  # first and longest wait after the store refused a write
 
 
@@ -124,7 +126,9 @@ class Endings:
                 id, AttemptState.FAILED, error_kind=failure.kind.value, error_message=message
             )
             closed.add_done_callback(_looked_at)
-        await written(self._store.fail(self._fence, list(ids), failure))
+        wanted = list(ids)
+        if await written(self._store.fail(self._fence, wanted, failure)) < len(wanted):
+            await self._book_named(wanted, failure)  # somebody cancelled one of them just now
         failpoint("after_fail")
 
     async def reject(
@@ -135,7 +139,10 @@ class Endings:
         charged: bool,
         cost: tuple[int | None, str | None] = (None, None),
     ) -> None:
-        """Fail one generation whose picture the image door refused; the others go on."""
+        """Fail one generation whose picture the image door refused; the others go on.
+
+        Where somebody cancelled it meanwhile, what it cost is booked beside it.
+        """
         failure = Failure(
             ErrorKind.BAD_IMAGE,
             "bad_image",
@@ -146,7 +153,31 @@ class Endings:
         self._context.note(
             "warning", f"A picture was refused: {reason}", kind="provider", job=self._job
         )
-        await written(self._store.fail(self._fence, [id], failure))
+        if not await written(self._store.fail(self._fence, [id], failure)):
+            await self._book_late(id, failure)
+
+    async def charged_late(self, ids: Iterable[str], error: ProviderError) -> None:
+        """Book what a call cost that failed when nobody waited for its pictures any more."""
+        failure = _failure_of(error)
+        if failure.charged:
+            self._context.note(
+                "warning",
+                f"{self._provider.title} charged what was cancelled: {error.message}",
+                kind="provider",
+                job=self._job,
+            )
+            await self._book_named(ids, failure)
+
+    async def _book_named(self, ids: Iterable[str], failure: Failure) -> None:
+        """Book a charge that is named: a cancelled call may cost less than was reserved for it."""
+        for id in ids if failure.charged and failure.cost_micro else ():
+            await self._book_late(id, failure)
+
+    async def _book_late(self, id: str, failure: Failure) -> None:
+        """Show a charge without a picture beside a generation that had ended meanwhile."""
+        late = await written(self._store.fail_late(self._fence, id, failure))
+        if late is not None:
+            failpoint("after_late")
 
     async def failed(self, ids: list[str], error: ProviderError) -> bool:
         """The provider failed and charged nothing: try again later, or fail. True: failed."""
@@ -167,29 +198,21 @@ class Endings:
         await self.fail(ids, _failure_of(error), message=error.message)
         return True
 
-    async def uncertain(
-        self, ids: list[str], error: ProviderError, *, may_ask_again: bool, lost: bool
-    ) -> None:
+    async def uncertain(self, error: ProviderError, *, may_ask_again: bool) -> None:
         """A paid submission may be under way: ask again later, or leave it to a person.
 
         Parameters
         ----------
-        ids:
-            generations that are open.
         error:
             what happened.
         may_ask_again:
             the same submission can be looked up, polled or sent again safely.
-        lost:
-            we do not know its end (False: the provider keeps saying that it failed).
         """
         self._feel(error)
         if may_ask_again and self._job.tries + 1 < self._context.settings.max_tries:
             await self._retry(error)
-        elif lost:
-            await self.give_up(error.message)
         else:
-            await self.fail(ids, _failure_of(error), message=error.message)
+            await self.give_up(error.message)
 
     async def give_up(self, reason: str) -> None:
         """Nobody knows whether the paid call was made: it waits for a person."""
@@ -201,6 +224,17 @@ class Endings:
             f"Whether {self._provider.title} made and charged a picture is not known: {reason}",
             job=self._job,
         )
+
+    async def not_ready(self, ids: Collection[str], problem: Failure, *, sent: bool) -> None:
+        """The provider cannot be asked here now; `ids` are open, and `sent` may have been paid."""
+        if not sent:
+            await self.fail(ids, problem)
+        elif ids:
+            await self.wait_for_provider(_PROVIDER_WAIT_S)
+        else:
+            # Nobody sees that it waits. It is asked for later, where there is a reference.
+            await self.give_up(f"{self._provider.title} cannot be asked here now")
+            self._context.ask_later(self._provider)
 
     async def too_slow(self, ids: list[str], *, quiet_s: float | None = None) -> None:
         """A free job did not end in time, or nothing was heard of it for `quiet_s` seconds."""
@@ -216,7 +250,7 @@ class Endings:
 
     async def broke(self, ids: list[str], error: Exception) -> None:
         """A bug of the provider or of ours ended the job before anything was sent."""
-        text = f"{type(error).__name__}: {error}"[:_LONGEST_REASON]
+        text = told(error)[:_LONGEST_REASON]
         failure = Failure(
             ErrorKind.INTERNAL, "internal", {"provider": self._provider.title, "error": text}
         )

@@ -18,6 +18,7 @@ import traceback
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
+from workbench.domain.border import awaited, ending_nothing, told
 from workbench.domain.jobs import (
     AttemptState,
     Done,
@@ -28,12 +29,12 @@ from workbench.domain.jobs import (
     JobRef,
     JobRequest,
     Log,
+    OpenAttempt,
     Partial,
     Queued,
     Running,
     Slot,
 )
-from workbench.domain.status import RETRYABLE, ErrorKind
 from workbench.errors import (
     DiskFull,
     ImageRejected,
@@ -49,6 +50,7 @@ from workbench.runner.landing import admit, bill_of, keep_file, outcome_of
 from workbench.runner.prepare import (
     NextStep,
     build_request,
+    is_undecided,
     next_step,
     quiet_s,
     request_sha,
@@ -63,11 +65,7 @@ T = TypeVar("T")
 _END = object()
 _CLOSE_S = 5.0  # for a provider's clean-up after its stream was cut
 _CANCEL_S = 30.0  # for telling a provider that nobody wants the picture any more
-_PROVIDER_WAIT_S = 60.0  # until an open paid attempt looks again whether its provider is ready
 _MOST_REMARKS = 200  # of one claim in the event log
-# A key that was accepted before is answered with its pictures, so a refusal of the request itself
-# says that it never was. A wrong account, an empty one or an overload say nothing about the key.
-_SAID_OF_THE_KEY = frozenset({ErrorKind.BAD_REQUEST, ErrorKind.BLOCKED, ErrorKind.BAD_IMAGE})
 
 
 class JobRun:
@@ -90,6 +88,7 @@ class JobRun:
         self._slots = {slot.index: slot for slot in job.slots}
         self._open = {slot.generation_id: slot for slot in job.slots}
         self._landing: str | None = None
+        self._unwanted = False  # somebody ended a generation of it
         self._landed: set[str] = set()
         self._broken: dict[str, tuple[str, ImageReady]] = {}
         self._done = Done()
@@ -135,6 +134,7 @@ class JobRun:
         """Somebody ended this generation (a cancel, or its deletion)."""
         if self._open.pop(id, None) is None:
             return
+        self._unwanted = True
         self._progress.end(id)
         if self._open or self._landing is not None:
             return
@@ -157,7 +157,8 @@ class JobRun:
 
     async def _run(self) -> None:
         try:
-            await self._work()
+            with ending_nothing():
+                await self._work()
         except Stopped as stopped:
             await self._after_stop(stopped.reason)
         except ProviderError as error:
@@ -166,30 +167,27 @@ class JobRun:
             await self._after_deadline(passed)
         except StoreError:
             raise
-        except Exception as error:  # noqa: BLE001 - the border: providers are plugins
+        except Exception as error:  # noqa: BLE001 - border "runner task": into the event log, with its traceback
             await self._after_bug(error)
 
     async def _work(self) -> None:
         failpoint("after_claim")
         attempt = self.job.open_attempt
         self._sent = self._paid and attempt is not None
+        if attempt is not None:
+            self._endings.attempt_id = attempt.id
         problem = await self._context.executor.run(unavailable, self.provider, self.job.model)
-        if problem is not None:
-            if self._sent:
-                await self._endings.wait_for_provider(_PROVIDER_WAIT_S)
-            else:
-                await self._endings.fail(self._open, problem)
-            return
-        policy = self.provider.idempotency
-        step = next_step(policy, attempt, now_ms=self._context.clock.now_ms())
         if attempt is not None:
             failpoint("before_resume")
-            self._endings.attempt_id = attempt.id
             await self._find_open()
+        if problem is not None:
+            await self._endings.not_ready(self._open, problem, sent=self._sent)
+            return
+        step = self._next_step(attempt)
         if step is NextStep.LOOK_UP:
             ref = await self._look_up()
             if ref is not None:
-                await self._follow(self._request(), ref)
+                await self._take_up(ref)
                 return
             if self._endings.ended:
                 return
@@ -199,8 +197,7 @@ class JobRun:
                 f"the worker ended after sending, and {self.provider.title} cannot be asked"
             )
         elif step is NextStep.RESUME and attempt is not None:
-            self._ref = attempt.ref
-            await self._follow(self._request(), attempt.ref)
+            await self._take_up(attempt.ref)
         elif step is NextStep.RESEND:
             request = self._request()
             self._resending = True
@@ -211,8 +208,22 @@ class JobRun:
         else:
             await self._start()
 
+    def _next_step(self, attempt: OpenAttempt | None) -> NextStep:
+        policy, now_ms = self.provider.idempotency, self._context.clock.now_ms()
+        return next_step(policy, attempt, now_ms=now_ms, is_wanted=bool(self._open))
+
+    async def _take_up(self, ref: JobRef) -> None:
+        """Go on with what an earlier worker (or try) submitted."""
+        self._ref = ref
+        if not self._open:
+            self._cancel_remote(ref)  # whoever was told of the cancel may not have passed it on
+        await self._follow(self._request(), ref)
+
     async def _start(self) -> None:
         """Submit for the first time, or anew where that is known to be safe."""
+        if not self._open:
+            await self._end_unwanted()  # it was never sent, and nobody wants it any more
+            return
         attempt = self.job.open_attempt
         if attempt is not None:
             # First the old attempt's end: a crash between the two then finds nothing that was sent.
@@ -273,7 +284,6 @@ class JobRun:
             if not await written(self._store.write_submitted(self.fence, attempt.id, ref)):
                 raise Stopped(Stop.LOST)
             failpoint("after_submitted")
-            self._ref = ref
             return ref
         policy = self.provider.idempotency
         wait_s = quiet_s(policy, attempt, now_ms=self._context.clock.now_ms())
@@ -316,20 +326,18 @@ class JobRun:
         self._progress.flush()
         await self._reject_broken()
         failpoint("before_finish")
-        wanted = len(self._landed) + len(self._broken) < len(self._slots)
-        await self._endings.finish(self._done, landed=bool(self._landed), more=wanted)
+        more = self._unwanted or len(self._landed) + len(self._broken) < len(self._slots)
+        await self._endings.finish(self._done, landed=bool(self._landed), more=more)
         self._open.clear()
 
     async def _reject_broken(self) -> None:
         """Fail the generations whose pictures the image door refused."""
         for id, (reason, image) in self._broken.items():
-            if id in self._open:
+            if self._paid or id in self._open:
                 last = self._done if len(self._slots) == 1 else Done()
                 charged, cost = bill_of(image, last, paid=self._paid)
                 await self._endings.reject(id, reason, charged=charged, cost=cost)
                 self._open.pop(id, None)
-            elif self._paid:
-                self._remark("warning", f"A paid picture came after its cancel, unusable: {reason}")
 
     # -- events -----------------------------------------------------------------------------------
 
@@ -447,19 +455,17 @@ class JobRun:
 
     async def _after_failure(self, error: ProviderError) -> None:
         await self._progress.close()
-        if not self._open:
-            # Cancelled, and this is the answer to it.
-            await self._endings.finish(self._done, landed=bool(self._landed), more=True)
-        elif self._sent and self._undecided(error):
-            attempt = self._endings.open_attempt(self._ref)
-            policy = self.provider.idempotency
-            step = next_step(policy, attempt, now_ms=self._context.clock.now_ms())
-            await self._endings.uncertain(
-                list(self._open),
-                error,
-                may_ask_again=step is not NextStep.GIVE_UP,
-                lost=error.maybe_sent or self._asking or self._resending,
-            )
+        polled = self._polled and self._ref is not None and self._ref.resumable
+        open_end = is_undecided(
+            error, polled=polled, asking=self._asking, resending=self._resending
+        )
+        if self._sent and open_end:
+            step = self._next_step(self._endings.open_attempt(self._ref))
+            if not self._open:
+                await self._reject_broken()
+            await self._endings.uncertain(error, may_ask_again=step is not NextStep.GIVE_UP)
+        elif not self._open:
+            await self._end_unwanted(error)
         else:
             if self._paid:
                 # What came was made: sent anew, it would be charged twice.
@@ -469,32 +475,31 @@ class JobRun:
             elif await self._endings.failed(list(self._open), error):
                 self._open.clear()
 
-    def _undecided(self, error: ProviderError) -> bool:
-        """Tell whether a paid submission may still give a picture although this was raised.
+    async def _end_unwanted(self, error: ProviderError | None = None) -> None:
+        """End a call that nobody waits for any more; `error` may be the answer to its cancel."""
+        await self._reject_broken()
+        if error is not None:
+            ids = [slot.generation_id for slot in self.job.slots]
+            await self._endings.charged_late(ids, error)
+        await self._endings.finish(self._done, landed=bool(self._landed), more=True)
 
-        A reference that can be polled again is polled again after a passing failure, never sent
-        again: no adapter has to be trusted to tell a failed poll from a failed job.
-        """
-        if error.ended:
-            return False
-        if error.maybe_sent or self._asking:
-            return True
-        if self._resending and error.kind not in _SAID_OF_THE_KEY:
-            return True
-        resumable = self._ref is not None and self._ref.resumable
-        return self._polled and resumable and error.kind in RETRYABLE
+    async def _give_up_all(self, reason: str) -> None:
+        """Leave what was sent to a person, whether or not somebody still waits for it."""
+        if not self._open:
+            await self._reject_broken()
+        await self._endings.give_up(reason)
 
     async def _after_deadline(self, passed: DeadlinePassed) -> None:
         quiet_s = passed.quiet_s if isinstance(passed, Stalled) else None
         await self._progress.close()
         if self._ref is not None:
             self._cancel_remote(self._ref)
-        if not self._open:
-            await self._endings.finish(self._done, landed=bool(self._landed), more=True)
-        elif self._sent:
+        if self._sent:
             late = f"it did not finish within {self.provider.deadline_s:.0f} s after it was sent"
             silent = f"nothing was heard of it for {quiet_s or 0:g} s"
-            await self._endings.give_up(late if quiet_s is None else silent)
+            await self._give_up_all(late if quiet_s is None else silent)
+        elif not self._open:
+            await self._end_unwanted()
         else:
             await self._endings.too_slow(list(self._open), quiet_s=quiet_s)
             self._open.clear()
@@ -507,16 +512,16 @@ class JobRun:
         await self._progress.close()
         self._context.note(
             "error",
-            f"{self.provider.title} failed unexpectedly: {type(error).__name__}: {error}",
+            f"{self.provider.title} failed unexpectedly: {told(error)}",
             kind="provider",
             job=self.job,
             data={"traceback": "".join(traceback.format_exception(error))[-8_000:]},
         )
-        if not self._open:
-            await self._endings.finish(self._done, landed=bool(self._landed), more=True)
-        elif self._sent:
+        if self._sent:
             # Whether it was charged nobody knows: saying "failed" would say "not charged".
-            await self._endings.give_up(f"an unexpected error ({type(error).__name__})")
+            await self._give_up_all(f"an unexpected error ({type(error).__name__})")
+        elif not self._open:
+            await self._end_unwanted()
         else:
             await self._endings.broke(list(self._open), error)
             self._open.clear()
@@ -572,21 +577,22 @@ class JobRun:
             self._context.note(level, text, kind="provider", job=self.job)
 
     def _cancel_remote(self, ref: JobRef) -> None:
-        async def cancel() -> None:
-            try:
-                async with asyncio.timeout(_CANCEL_S):
-                    await self.provider.cancel(ref)
-            except Exception as error:  # noqa: BLE001 - best effort, and noted
-                self._remark("warning", f"The cancel did not reach {self.provider.title}: {error}")
-
-        self._context.spawn(cancel())
+        failed = f"The cancel did not reach {self.provider.title}"
+        work = self._best_effort(lambda: self.provider.cancel(ref), _CANCEL_S, failed)
+        self._context.spawn(work)
 
     async def _close(self, stream: Any) -> None:
         close = getattr(stream, "aclose", None)
         if close is None:
             return
-        try:
-            async with asyncio.timeout(_CLOSE_S):
-                await close()
-        except Exception as error:  # noqa: BLE001 - the job's end is decided already
-            self._remark("warning", f"{self.provider.title} did not close cleanly: {error!r}")
+        await self._best_effort(close, _CLOSE_S, f"{self.provider.title} did not close cleanly")
+
+    async def _best_effort(
+        self, work: Callable[[], Awaitable[object]], within_s: float, failed: str
+    ) -> None:
+        """Ask the provider for what decides nothing any more; a failure is in the event log."""
+
+        def remark(error: Exception) -> None:
+            self._remark("warning", f"{failed}: {str(error) or type(error).__name__}")
+
+        await awaited(work, remark, within_s=within_s)

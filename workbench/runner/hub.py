@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from typing import Protocol
 
+from workbench.domain.listeners import Listeners
 from workbench.errors import StoreError
 from workbench.runner.loop import EngineLoop
 
@@ -55,8 +56,8 @@ class Hub:
         self._data_version = data_version
         self._doorbell = doorbell
         self._poll_s = poll_s
-        self._subscribers: list[Callable[[], None]] = []
-        self._waiters: list[Callable[[], None]] = []
+        self._subscribers = Listeners(failed=self._follower_failed)
+        self._waiters = Listeners(failed=self._follower_failed)  # told at the end alone
         self._lock = threading.Lock()  # guards _pending and _running: notify comes from any thread
         self._pending = False
         self._running = False
@@ -104,15 +105,14 @@ class Hub:
         -------
         A function that ends the subscription; safe to call twice, from any thread.
         """
-        with self._lock:  # the list is replaced whole, so that readers need no lock
-            self._subscribers = [*self._subscribers, callback]
-            if at_end:
-                self._waiters = [*self._waiters, callback]
+        end = self._subscribers.add(callback)
+        if not at_end:
+            return end
+        end_waiting = self._waiters.add(callback)
 
         def unsubscribe() -> None:
-            with self._lock:
-                self._subscribers = [other for other in self._subscribers if other is not callback]
-                self._waiters = [other for other in self._waiters if other is not callback]
+            end()
+            end_waiting()
 
         return unsubscribe
 
@@ -145,21 +145,20 @@ class Hub:
         if self._reader is not None:
             asyncio.get_running_loop().remove_reader(self._reader)
             self._reader = None
-        self._subscribers = self._waiters
-        self._wake()
-        self._subscribers = []
+        self._waiters.tell()
+        self._subscribers.clear()
 
     def _committed(self) -> None:
         with self._lock:
             self._pending = False
         if self._doorbell is not None:
             self._doorbell.ring_others()  # first: what own followers do takes its time
-        self._wake()
+        self._subscribers.tell()
 
     def _rung(self) -> None:
         if self._doorbell is not None:
             self._doorbell.drain()
-        self._wake()
+        self._subscribers.tell()
 
     def _poll(self) -> None:
         if not self._running:
@@ -173,13 +172,9 @@ class Hub:
             return  # the store is closing; its own writers report what is wrong
         if version != self._seen_version:
             self._seen_version = version
-            self._wake()
+            self._subscribers.tell()
 
-    def _wake(self) -> None:
-        for callback in self._subscribers:
-            try:
-                callback()
-            except Exception as error:  # noqa: BLE001 - one follower must not deafen the others
-                asyncio.get_running_loop().call_exception_handler(
-                    {"message": "a follower of the change feed failed", "exception": error}
-                )
+    def _follower_failed(self, error: Exception) -> None:
+        asyncio.get_running_loop().call_exception_handler(
+            {"message": "a follower of the change feed failed", "exception": error}
+        )

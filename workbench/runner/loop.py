@@ -110,10 +110,20 @@ class EngineLoop:
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         asyncio.set_event_loop(loop)
         try:
-            loop.run_forever()
+            while not self._has_run(loop):
+                pass
         finally:
             asyncio.set_event_loop(None)
             loop.close()
+
+    def _has_run(self, loop: asyncio.AbstractEventLoop) -> bool:
+        """Run the loop until it is stopped; False if a task called exit(), which ends nothing."""
+        try:
+            loop.run_forever()
+        except SystemExit as error:  # the loop lets it through, and can go on
+            self._on_exception("a task wanted to end the program", error)
+            return False
+        return True
 
     def _handle(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         self._on_exception(str(context.get("message", "")), context.get("exception"))

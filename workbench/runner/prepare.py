@@ -17,9 +17,13 @@ from workbench.domain.jobs import (
     OpenAttempt,
     Slot,
 )
-from workbench.domain.status import ErrorKind
+from workbench.domain.status import RETRYABLE, ErrorKind
 from workbench.errors import ProviderError, WorkbenchError
 from workbench.ports import Failure, Media, Provider
+
+# A key that was accepted before is answered with its pictures, so a refusal of the request itself
+# says that it never was. A wrong account, an empty one or an overload say nothing about the key.
+_SAID_OF_THE_KEY = frozenset({ErrorKind.BAD_REQUEST, ErrorKind.BLOCKED, ErrorKind.BAD_IMAGE})
 
 
 class NextStep(Enum):
@@ -32,10 +36,18 @@ class NextStep(Enum):
     GIVE_UP = auto()  # only a person can settle it
 
 
-def next_step(policy: IdempotencyPolicy, attempt: OpenAttempt | None, *, now_ms: int) -> NextStep:
+def next_step(
+    policy: IdempotencyPolicy,
+    attempt: OpenAttempt | None,
+    *,
+    now_ms: int,
+    is_wanted: bool = True,
+) -> NextStep:
     """Decide how to go on with `attempt` (None: there is none).
 
-    The age of an attempt is measured with the wall clock, since it has to survive a reboot.
+    The age of an attempt is measured with the wall clock, since it has to survive a reboot. What
+    nobody wants any more is not sent again, although a key makes that safe: if the first call never
+    arrived, the second one would be charged.
     """
     if attempt is None:
         return NextStep.START
@@ -45,10 +57,37 @@ def next_step(policy: IdempotencyPolicy, attempt: OpenAttempt | None, *, now_ms:
         return NextStep.START
     if policy.kind is Idempotency.KEYED:
         age_s = (now_ms - attempt.started_at) / 1000
-        return NextStep.RESEND if age_s < policy.retention_s else NextStep.GIVE_UP
+        is_known = is_wanted and age_s < policy.retention_s
+        return NextStep.RESEND if is_known else NextStep.GIVE_UP
     if policy.kind is Idempotency.LOOKUP:
         return NextStep.LOOK_UP
     return NextStep.GIVE_UP
+
+
+def is_undecided(error: ProviderError, *, polled: bool, asking: bool, resending: bool) -> bool:
+    """Tell whether a paid submission may still give a picture although `error` was raised.
+
+    A reference that can be polled again is polled again after a passing failure, never sent
+    again: no adapter has to be trusted to tell a failed poll from a failed job.
+
+    Parameters
+    ----------
+    error:
+        What the provider raised.
+    polled:
+        A reference that anybody may follow was followed.
+    asking:
+        A look-up was under way.
+    resending:
+        A submission that may have been accepted was sent again.
+    """
+    if error.ended:
+        return False
+    if error.maybe_sent or asking:
+        return True
+    if resending and error.kind not in _SAID_OF_THE_KEY:
+        return True
+    return polled and error.kind in RETRYABLE
 
 
 def quiet_s(policy: IdempotencyPolicy, attempt: OpenAttempt, *, now_ms: int) -> float:

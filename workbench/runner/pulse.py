@@ -68,6 +68,6 @@ class Pulse:
     async def _guarded(self, loop: asyncio.AbstractEventLoop) -> float:
         try:
             return await self._work()
-        except Exception as error:  # noqa: BLE001 - one bug must not stop all claims for good
+        except Exception as error:  # noqa: BLE001 - border "runner task": into the event log, by the loop
             loop.call_exception_handler({"message": "the runner's own work", "exception": error})
             return _AFTER_A_BUG_S

@@ -14,11 +14,13 @@ from collections import ChainMap
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Protocol
 
+from workbench.domain.border import told
 from workbench.domain.jobs import Fence, Idempotency, JobRecord
 from workbench.domain.status import ErrorKind
 from workbench.errors import EngineClosed, StoreError
 from workbench.ports import Clock, Executor, Failure, Media, Provider, RunnerInfo, Store
 from workbench.runner.context import Context, written
+from workbench.runner.doubts import ask_again
 from workbench.runner.execute import JobRun
 from workbench.runner.executor import LocalExecutor
 from workbench.runner.failpoints import arm_from_environment, failpoint
@@ -113,6 +115,7 @@ class Runner:
             spawn=self._spawn,
             due_in=self._due_in,
             retry_in=self._retry_in,
+            ask_later=self._ask_later,
         )
         self._circuits: dict[str, Circuit] = {}
         # By fence: a job that was given back may be ours again before its last task has ended.
@@ -123,6 +126,7 @@ class Runner:
         self._looks = Pulse(self._look)
         self._dues = Pulse(self._promote)
         self._empty_claims = 0
+        self._asked: set[str] = set()  # providers that were asked for what was left in doubt
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._sweeping: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
@@ -300,10 +304,23 @@ class Runner:
             allowed = circuit.allowed(provider.concurrency)
             if allowed > 0:
                 lanes[name] = allowed
+                if name not in self._asked:
+                    self._asked.add(name)
+                    self._spawn(self._ask(provider))
             else:
                 wait_s = circuit.wait_s()
                 self._at(f"circuit {name}", wait_s, lambda: self._claims.beat(urgent=True))
         return lanes
+
+    async def _ask(self, provider: Provider) -> None:
+        if not await ask_again(self._context, provider):
+            self._ask_later(provider)
+
+    def _ask_later(self, provider: Provider) -> None:
+        def ask() -> None:
+            self._spawn(self._ask(provider))
+
+        self._at(f"ask {provider.name}", self.settings.ask_gap_s, ask)
 
     def _circuit(self, name: str) -> Circuit:
         circuit = self._circuits.get(name)
@@ -334,6 +351,9 @@ class Runner:
         self._claims.beat(urgent=True)
 
     async def _without_provider(self, job: JobRecord) -> None:
+        if job.open_attempt is not None:
+            await self._give_back(job.fence)  # to whoever can ask what became of it
+            return
         failure = Failure(ErrorKind.UNAVAILABLE, "unavailable", {"model": job.model})
         ids = [slot.generation_id for slot in job.slots]
         await self._whatever(self._store.fail(job.fence, ids, failure))
@@ -341,7 +361,7 @@ class Runner:
     async def _rescue(self, run: JobRun, error: BaseException) -> None:
         """A bug of ours ended a job's task: the job must not stay ours for ever."""
         job = run.job
-        text = f"{type(error).__name__}: {error}"
+        text = told(error)
         self._context.note(
             "error",
             f"The runner failed unexpectedly: {text}",
@@ -398,13 +418,23 @@ class Runner:
         finally:
             self._sweeping = None
 
+    def _free(self) -> frozenset[str]:
+        """Names of providers whose calls cost nothing, however often they are made."""
+        return frozenset(
+            name
+            for name, provider in self._providers.items()
+            if provider.idempotency.kind is Idempotency.FREE
+        )
+
     async def _take_over(self) -> bool:
         """Queue the jobs of dead processes; returns whether others that run jobs are alive."""
         try:
             foreign, dead = await self._reads.run(self._find_dead)
             for runner_id in dead:
                 count = await written(
-                    self._store.requeue_dead(runner_id, max_deaths=self.settings.max_deaths)
+                    self._store.requeue_dead(
+                        runner_id, max_deaths=self.settings.max_deaths, free=self._free()
+                    )
                 )
                 if count:
                     failpoint("after_takeover")

@@ -35,6 +35,9 @@ class RunnerSettings:
         no paid job is started with less free space than this.
     disk_wait_s:
         seconds until a job that waits for disk space looks again.
+    ask_gap_s:
+        seconds until a provider that cannot be used here is looked at again, where it can tell
+        what became of calls of unknown outcome.
     """
 
     max_jobs: int = 32
@@ -48,3 +51,4 @@ class RunnerSettings:
     preview_hz: float = 4.0
     min_free_bytes: int = 50_000_000
     disk_wait_s: float = 10.0
+    ask_gap_s: float = 30.0

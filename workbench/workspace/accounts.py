@@ -47,7 +47,11 @@ class Accounts(Handle):
         return entry
 
     def ledger(self) -> pd.DataFrame:
-        """Return your bookings, oldest first; the balance is the sum of ``amount``."""
+        """Return your bookings, oldest first; the balance is the sum of ``amount``.
+
+        A booking of 0 with the reason "billed by the provider, amount not known" stands for an
+        image of which neither the price list nor the provider said what it costs.
+        """
         return frames.ledger_frame(self._store.ledger(self.identity, account=self.user))
 
     def budget(self, limit: Any, unit: str = TOKEN) -> AbstractContextManager[Budget]:
@@ -74,6 +78,10 @@ class Accounts(Handle):
         all_users: bool = False,
     ) -> None:
         """Limit what may be spent from now on; what would go over it is refused before it costs.
+
+        Where nobody knows what a provider bills, nothing can be counted: a cap of 0 keeps such a
+        model out, a larger one does not fill with it (`Model.price.is_unknown` tells; the column
+        not_known of `spend` counts).
 
         Parameters
         ----------
@@ -142,14 +150,15 @@ class Accounts(Handle):
         Returns
         -------
         pandas.DataFrame
-            Index `by`; columns unit, spent (a Decimal in that unit) and images.
+            Index `by`; columns unit, spent (a Decimal in that unit), images, and not_known: how
+            many of these were billed by the provider, amount not known. They are not in spent.
 
         Examples
         --------
         >>> import tempfile, workbench as wb
         >>> with wb.open(tempfile.mkdtemp()) as ws:
         ...     list(ws.spend("provider").columns)
-        ['unit', 'spent', 'images']
+        ['unit', 'spent', 'images', 'not_known']
         """
         check_flag("all_users", all_users)
         since = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from contextlib import ExitStack
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,7 +49,8 @@ def write_backup(engine: Engine, path: str | PathLike[str]) -> Path:
 
 def _write(engine: Engine, target: Path, parent: Path) -> Path:
     partial = Path(tempfile.mkdtemp(prefix=".wb~", dir=parent))
-    try:
+    with ExitStack() as undo:
+        undo.callback(shutil.rmtree, partial, ignore_errors=True)
         # Database first: a picture that it names has been on disk before its row was written.
         engine.store.backup(partial / DATABASE)
         for asset in engine.store.iter_assets():
@@ -61,7 +63,5 @@ def _write(engine: Engine, target: Path, parent: Path) -> Path:
                 continue  # purged since, or missing already: the doctor of the copy will say so
             copy.chmod(0o600)
         partial.rename(target)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
+        undo.pop_all()
     return target

@@ -9,18 +9,19 @@ from __future__ import annotations
 import contextlib
 import inspect
 import threading
-import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from workbench.domain.arguments import is_word, shown
+from workbench.domain.border import asked, told
 from workbench.domain.events import EVENTS, Event, events_of
 from workbench.domain.parameters import closest
 from workbench.domain.records import ChangeRecord, Identity
 from workbench.errors import EngineClosed, InvalidRequest, NotFound, StoreError
 from workbench.workspace.identity import Owner
+from workbench.workspace.plugins import trace_of
 
 if TYPE_CHECKING:
     from workbench.workspace.engine import Engine
@@ -123,7 +124,8 @@ class Dispatcher:
                 except EngineClosed:
                     return
                 except StoreError as error:
-                    self._log(f"Events could not be read: {error}", "")
+                    text = f"Events could not be read: {error}"
+                    self._engine.store.log("error", "callback", text, data={"traceback": ""})
 
     def _deliver(self, listener: _Listener) -> None:
         while not self._stopped:
@@ -153,25 +155,40 @@ class Dispatcher:
                     yield "image_insert", {**ids, "asset_id": record.asset_id, **common}
 
     def _call(self, name: str, callback: Callback, payload: dict[str, Any]) -> None:
-        # Border "callback": whatever a user's function raises is recorded, never swallowed.
-        try:
+        title = (
+            f"The callback {getattr(callback, '__qualname__', None) or shown(callback)} for {name}"
+        )
+
+        def look(future: Future[Any]) -> None:
+            if not future.cancelled() and (error := future.exception()) is not None:
+                log_failure(self._engine, title, error)
+
+        def call() -> None:
             result = callback(dict(payload))
             # Asked of the result: a callable object or a partial may be one, too.
             if inspect.iscoroutine(result):
-                self._engine.loop.submit(result).add_done_callback(
-                    lambda future: self._note_failure(name, callback, future)
-                )
-        except Exception as error:  # noqa: BLE001 - see above
-            self._log_failure(name, callback, error)
+                self._engine.loop.submit(result).add_done_callback(look)
 
-    def _note_failure(self, name: str, callback: Callback, future: Future[Any]) -> None:
-        if not future.cancelled() and (error := future.exception()) is not None:
-            self._log_failure(name, callback, error)
+        call_back(self._engine, title, call)
 
-    def _log_failure(self, name: str, callback: Callback, error: BaseException) -> None:
-        title = getattr(callback, "__qualname__", None) or shown(callback)
-        text = f"The callback {title} for {name} failed: {type(error).__name__}: {error}"
-        self._log(text, "".join(traceback.format_exception(error)))
 
-    def _log(self, text: str, trace: str) -> None:
-        self._engine.store.log("error", "callback", text, data={"traceback": trace})
+def call_back(engine: Engine, title: str, call: Callable[[], object]) -> None:
+    """Call what a user gave us; whatever it raises is told in the event log, and goes no further.
+
+    Parameters
+    ----------
+    engine:
+        Whose event log.
+    title:
+        What is called, at the beginning of a sentence.
+    call:
+        Calls it.
+    """
+    asked(call, lambda error: log_failure(engine, title, error))
+
+
+def log_failure(engine: Engine, title: str, error: BaseException) -> None:
+    """Write into the event log what a function of the user's raised."""
+    text = f"{title} failed: {told(error)}"
+    with contextlib.suppress(EngineClosed):  # there is no log to write to any more
+        engine.store.log("error", "callback", text, data={"traceback": trace_of(error)})

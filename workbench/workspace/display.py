@@ -298,7 +298,8 @@ def _card(
 ) -> Html:
     width = _card_width(item, height)
     mime = _mime(picture)
-    small = f"{_MUTED};font-size:11px;overflow-wrap:break-word"
+    words = "font-size:12px;overflow-wrap:anywhere"
+    small = f"{_MUTED};font-size:11px;overflow-wrap:anywhere"
     below: list[Html] = []
     if picture is None or mime is None:
         top = _placeholder(item, width, height)
@@ -310,7 +311,7 @@ def _card(
     else:
         top = _placeholder(item, width, height)
     if prompt:
-        below.append(element("div", visible(item.prompt, 90), dir="auto", style="font-size:12px"))
+        below.append(element("div", visible(item.prompt, 90), dir="auto", style=words))
     if caption:
         below.append(element("div", _caption(item, size=size, params=params), style=small))
     if caption and item.status is Status.COMPLETED and item.detail:

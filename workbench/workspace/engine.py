@@ -10,14 +10,16 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
+import logging
 import os
 import threading
-import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import CancelledError, Future
 from pathlib import Path
 from typing import Any, TypeVar
 
+from workbench.domain.border import asked, told
+from workbench.domain.handover import Handover
 from workbench.domain.ids import new_id
 from workbench.domain.records import Json
 from workbench.errors import EngineClosed, WorkbenchError, WrongThread
@@ -35,7 +37,7 @@ from workbench.store.sqlite.store import SqliteStore
 from workbench.workspace.clock import SystemClock
 from workbench.workspace.dispatch import Dispatcher
 from workbench.workspace.location import host_name
-from workbench.workspace.plugins import ProviderRegistry
+from workbench.workspace.plugins import ProviderRegistry, trace_of
 from workbench.workspace.settings import load_settings
 
 T = TypeVar("T")
@@ -46,6 +48,9 @@ _OLD_TEMP_S = 3600.0
 _PLUGIN_CLOSE_S = 5.0
 _LAST_CLOSE_S = 10.0  # at the end of the program, for a closing that was under way
 _REMOVED_AT_ONCE = 20  # files under one hold of the write lock
+_MOST_BUGS = 100  # different ones in the event log, for each engine
+
+_log = logging.getLogger(__name__)
 
 _engines: dict[Path, Engine] = {}
 _engines_lock = threading.RLock()
@@ -72,6 +77,7 @@ class Engine:
         self.id = new_id()
         self._handles = 0
         self._shut_down: Future[None] = Future()
+        self._bugs: set[str] = set()  # that were told of
         self._runner: Runner | None = None
         self.settings = load_settings(folder)
         with contextlib.ExitStack() as undo:  # an error or Ctrl-C half-way leaves nothing open
@@ -94,7 +100,7 @@ class Engine:
             self.registry = ProviderRegistry(self.store.prices)
             self.registry.load(self.settings.servers)
             self.executor = LocalExecutor(threads=self.settings.runner_work_threads)
-            self.loop = EngineLoop()
+            self.loop = EngineLoop(on_exception=self._note_bug)
             self.loop.start()
             undo.callback(self.loop.stop)
             self._bell = Bell(
@@ -125,12 +131,11 @@ class Engine:
                 engine = cls(folder, clock or SystemClock())
                 _engines[folder] = engine
             engine._handles += 1
-            try:
+            with contextlib.ExitStack() as undo:
+                undo.callback(engine.release, wait=False)
                 if run_jobs:
                     engine._start_runner()
-            except BaseException:
-                engine.release(wait=False)
-                raise
+                undo.pop_all()
             return engine
 
     def release(self, *, wait: bool) -> None:
@@ -160,14 +165,8 @@ class Engine:
         self._shut_down.result()  # an interrupted join() would take the thread for ended
 
     def _shut(self, wait: bool) -> None:
-        try:
-            self._stop_all(wait)
-        except BaseException as error:  # noqa: BLE001 - goes to whoever closes
-            self._shut_down.set_exception(error)
-        else:
-            self._shut_down.set_result(None)
-        finally:
-            _closing.remove(self)
+        Handover(lambda: self._stop_all(wait)).settle(self._shut_down)
+        _closing.remove(self)
 
     def _stop_all(self, wait: bool) -> None:
         if self._runner is not None:
@@ -185,12 +184,54 @@ class Engine:
         self._owner_lock.release()
 
     def _close_provider(self, provider: Provider) -> None:
-        # Border "plugin": a plugin that cannot close must not keep the workspace open.
-        try:
-            self._run(provider.close(), _PLUGIN_CLOSE_S)
-        except Exception as error:  # noqa: BLE001 - see above
+        # One that cannot close must not keep the workspace open.
+        def failed(error: Exception) -> None:
             text = f"The provider {provider.name!r} could not be closed: {error!r}"
-            self.store.log("error", "plugin", text, data={"traceback": traceback.format_exc()})
+            self.store.log("error", "plugin", text, data={"traceback": trace_of(error)})
+
+        asked(lambda: self._run(provider.close(), _PLUGIN_CLOSE_S), failed)
+
+    def _note_bug(self, text: str, error: BaseException | None) -> None:
+        """Write into the event log what failed on the loop, where nobody waits for it.
+
+        Once: what fails with each turn of the loop would fill the log.
+        """
+        said = text if error is None else f"{text}: {told(error)}"
+        if said in self._bugs or len(self._bugs) >= _MOST_BUGS:
+            _log.error("again, on the engine loop: %s", said)
+            return
+        self._bugs.add(said)
+        trace = "" if error is None else trace_of(error)
+        line = f"On the engine's loop failed what nobody waits for. {said}"
+
+        def noted(done: Future[None]) -> None:
+            if done.exception() is not None:  # the store was closed first
+                _log.error("on the engine loop: %s\n%s", said, trace)
+
+        self.store.log("error", "runner", line, data={"traceback": trace}).add_done_callback(noted)
+
+    def run_behind(self, title: str, work: Coroutine[Any, Any, None]) -> None:
+        """Run `work` on the loop, where nobody waits for it; a bug in it is in the event log.
+
+        Parameters
+        ----------
+        title:
+            What is done, at the beginning of a sentence.
+        work:
+            Deals itself with what may go wrong.
+
+        Raises
+        ------
+        EngineClosed
+            The loop does not run.
+        """
+
+        def look(done: Future[None]) -> None:
+            error = None if done.cancelled() else done.exception()
+            if error is not None and not isinstance(error, EngineClosed):
+                self._note_bug(f"{title} failed", error)
+
+        self.loop.submit(work).add_done_callback(look)
 
     def disk_is_full(self) -> bool:
         """Whether there is too little space for one more picture: then they wait."""
@@ -213,7 +254,7 @@ class Engine:
             settings=RunnerSettings(max_jobs=self.settings.runner_max_jobs),
         )
         self._run(self._runner.start())
-        self.loop.submit(self._keep_house())
+        self.run_behind("Housekeeping", self._keep_house())
 
     async def _keep_house(self) -> None:
         """Tidy up now and every 6 h."""

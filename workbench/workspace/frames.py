@@ -219,10 +219,12 @@ def spend_frame(by: str, rows: Iterable[Spent]) -> pd.DataFrame:
             "unit": row.unit,
             "spent": from_micro(row.spent_micro),
             "images": row.images,
+            "not_known": row.not_known,
         }
         for row in rows
     ]
-    return pd.DataFrame(found, columns=[by, "unit", "spent", "images"]).set_index(by)
+    columns = [by, "unit", "spent", "images", "not_known"]
+    return pd.DataFrame(found, columns=columns).set_index(by)
 
 
 def sql_frame(columns: list[str], rows: list[tuple[Any, ...]]) -> pd.DataFrame:

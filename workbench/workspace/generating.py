@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from os import PathLike
@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any, cast
 
 from workbench.domain.arguments import check_flag
 from workbench.domain.ids import is_asset_id
-from workbench.domain.money import from_micro
-from workbench.domain.parameters import Model
+from workbench.domain.money import TOKEN, from_micro
+from workbench.domain.parameters import PRICED, Model
 from workbench.domain.records import BatchRecord, GenerationRecord, Price
 from workbench.domain.status import Operation
 from workbench.domain.submissions import NewBatch, NewImport, NewInput
 from workbench.errors import InsufficientBalance, InvalidRequest, LimitReached, NotAllowed
 from workbench.ports import Provider
 from workbench.workspace.batch import Batch
-from workbench.workspace.budget import budgets_of
+from workbench.workspace.budget import budgets_of, in_turn
 from workbench.workspace.generation import Generation
 from workbench.workspace.handle import Handle
 from workbench.workspace.references import Intake, image_list, reference_list, resolve_inputs
@@ -29,10 +29,12 @@ from workbench.workspace.requests import (
     check_client_key,
     check_operation,
     check_request,
+    checked_edit,
     provenance,
     request_source,
     title_from_prompt,
 )
+from workbench.workspace.titling import title_later
 
 if TYPE_CHECKING:
     from workbench.workspace.topic import Topic
@@ -157,7 +159,6 @@ class Generating(Handle):
         LimitReached
             If you are a visitor who may not ask for that many images now; likewise.
         """
-        store = self._store
         check_flag("force", force)
         name = self._engine.settings.default_model if model is None else model
         provider, found = self._engine.registry.ready_model(name)
@@ -183,9 +184,8 @@ class Generating(Handle):
             references=bool(given),
         )
         topic_id = self._topic_id(topic)
-        budgets = budgets_of(self)
         price = found.price_of(request.params, width=request.width, height=request.height)
-        for budget in budgets:
+        for budget in budgets_of(self):  # before images are read that will not be needed
             budget.check(price, request.n)
         with Intake(self._whole) as intake:
             inputs = resolve_inputs(intake, found, references=given, source=source, mask=mask)
@@ -199,10 +199,6 @@ class Generating(Handle):
                 inputs=inputs,
                 needed=intake.known,
             )
-        if budgets:
-            images = store.batch_generations(self.identity, record.id, history=True)
-            for budget in budgets:
-                budget.add(image.id for image in images)
         return Batch(self._whole, record.id)
 
     def estimate(self, prompt: str, **request: Any) -> Estimate:
@@ -295,7 +291,18 @@ class Generating(Handle):
             needed_assets=tuple(needed),
             limits=self._limits,
         )
-        return self._store.submit_batch(new).result()
+        store = self._store
+        with in_turn(self) as budgets:
+            for budget in budgets:
+                budget.check(price, request.n)
+            record: BatchRecord = store.submit_batch(new).result()
+            if budgets:
+                images = store.batch_generations(self.identity, record.id, history=True)
+                for budget in budgets:
+                    budget.add(image.id for image in images)
+        if self._limits is None:  # visitors spend nothing of the operator's that nobody asked for
+            title_later(self._engine, self._acting, record, request.prompt)
+        return record
 
     def _retry(self, records: Sequence[GenerationRecord]) -> list[Generation]:
         """Try ended generations of one model again, all or none."""
@@ -304,16 +311,68 @@ class Generating(Handle):
         if records[0].model is None:
             raise NotAllowed("An imported picture is complete; there is nothing to try again.")
         _, model = self._engine.registry.ready_model(records[0].model)
-        first = records[0]
-        price = model.price_of(first.params, width=first.width, height=first.height)
-        budgets = budgets_of(self)
-        for budget in budgets:
-            budget.check(price, len(records))
+        # Each at its own: one of them may have been edited while it waited.
+        prices = [
+            model.price_of(record.params, width=record.width, height=record.height)
+            for record in records
+        ]
+        total = Price(
+            unit=prices[0].unit,
+            amount_micro=sum(price.amount_micro for price in prices),
+            version=prices[0].version,
+        )
         ids = [record.id for record in records]
-        again = self._store.retry_all(self.identity, ids, price, limits=self._limits).result()
-        for budget in budgets:
-            budget.add(record.id for record in again)
+        with in_turn(self) as budgets:
+            for budget in budgets:
+                budget.check(total, 1)
+            again = self._store.retry_all(self.identity, ids, prices, limits=self._limits).result()
+            for budget in budgets:
+                budget.add(record.id for record in again)
         return [Generation(self._whole, record.id) for record in again]
+
+    def _edit(self, generation_id: str, changes: Mapping[str, object]) -> None:
+        """Change a waiting image; what it costs then is reserved in place of what was."""
+        with in_turn(self) as current:
+            record = self._store.generation(self.identity, generation_id)
+            model = self._engine.registry.model(record.model or "")
+            fields = checked_edit(model, record, changes)
+            budgets = current if fields.keys() & PRICED else []
+            old = self._reserved(generation_id) if budgets else Price()
+            for budget in budgets:
+                new = model.price_of(
+                    fields.get("params", record.params),
+                    width=fields.get("width", record.width),
+                    height=fields.get("height", record.height),
+                )
+                budget.check_edit(generation_id, old, new)
+            self._store.edit_queued(
+                self.identity, generation_id, fields, model=model, limits=self._limits
+            ).result()
+            for budget in budgets:
+                budget.add_edit(generation_id, old)
+
+    def _resolve(self, generation_id: str, outcome: str) -> GenerationRecord:
+        """Settle an unknown outcome; an image that is made again counts like any other."""
+        with in_turn(self) as current:
+            budgets = current if outcome == "retry" else []
+            price = self._reserved(generation_id) if budgets else Price()
+            for budget in budgets:
+                budget.check(price, 1, without=generation_id)
+            record: GenerationRecord = self._store.resolve_unknown(
+                self.identity, generation_id, outcome, limits=self._limits
+            ).result()
+            for budget in budgets:
+                budget.add([record.id])
+        return record
+
+    def _reserved(self, generation_id: str) -> Price:
+        """Return the price that is reserved for an image now."""
+        _, rows = self._store.sql(
+            "SELECT unit, reserved_micro, rate_version FROM generation WHERE id = ?",
+            (generation_id,),
+        )
+        unit, amount, version = rows[0] if rows else (None, 0, None)
+        return Price(unit=unit or TOKEN, amount_micro=amount, version=version or 0)
 
     def import_images(
         self,

@@ -241,18 +241,18 @@ class Generation:
     def edit(self, **changes: Any) -> None:
         """Change seed, width, height, prompt or model parameters while it waits in the queue.
 
+        What it costs then is reserved in place of what was.
+
         Raises
         ------
         InvalidRequest
             For a name or value that the model does not take.
         NotAllowed
             If it has started.
+        InsufficientBalance
+            If the ledger, a cap or a surrounding budget does not cover it; nothing is changed.
         """
-        from workbench.workspace.requests import checked_edit
-
-        model = self._workspace._engine.registry.model(self.record.model or "")
-        fields = checked_edit(model, self.record, changes)
-        self._workspace._store.edit_queued(self._workspace.identity, self.id, fields).result()
+        self._workspace._edit(self.id, changes)
 
     def resolve(self, outcome: str) -> Generation:
         """Settle an unknown outcome of a paid call: "charged", "not_charged" or "retry".
@@ -264,11 +264,7 @@ class Generation:
         """
         if not is_word(outcome, ("charged", "not_charged", "retry")):
             raise InvalidRequest("outcome", "must be 'charged', 'not_charged' or 'retry'.")
-        workspace = self._workspace
-        record = workspace._store.resolve_unknown(
-            workspace.identity, self.id, outcome, limits=workspace._limits
-        ).result()
-        return Generation(self._workspace, record.id)
+        return Generation(self._workspace, self._workspace._resolve(self.id, outcome).id)
 
     def delete(self) -> None:
         """Move it to the trash (30 days); the last one of a batch takes the batch with it."""

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from workbench.domain.arguments import shown
+from workbench.domain.border import asked
 from workbench.domain.parameters import Model, closest, unknown_name
 from workbench.domain.records import Price
 from workbench.errors import InvalidRequest
@@ -18,6 +19,7 @@ from workbench.ports import Provider, ProviderState
 from workbench.providers import keys, own_settings
 
 GROUP = "workbench.providers"
+KEY_LEFT = keys.LEFT  # what is said where the keyring did not delete a key
 WORKER_HAS = keys.OF_WORKER
 _NAMED = 8  # models in an error
 _FIRST = "builtin"  # what always works is listed, and chosen, before all others
@@ -135,12 +137,12 @@ class ProviderRegistry:
                 self._load(name, found, {"name": name, **options})
 
     def _load(self, name: str, entry: EntryPoint, options: Mapping[str, Any]) -> None:
-        # Border "plugin load": a plugin that fails must not take the workspace with it.
-        try:
-            self.add(entry.load()(**options))
-        except Exception as error:  # noqa: BLE001 - see above
+        # One that fails must not take the workspace with it.
+        def failed(error: Exception) -> None:
             message = f"The provider plugin {name!r} could not be loaded: {error}"
-            self.broken.append(BrokenPlugin(name, message, traceback.format_exc()))
+            self.broken.append(BrokenPlugin(name, message, trace_of(error)))
+
+        asked(lambda: self.add(entry.load()(**options)), failed)
 
     def add(self, provider: Provider) -> None:
         """Add one provider (plugins call this through their entry point; tests directly).
@@ -243,18 +245,21 @@ class ProviderRegistry:
         ]
 
     def _models_of(self, provider: Provider) -> list[Model]:
-        # Border "plugin load": one that cannot say what it offers must not hide the others.
-        try:
-            models = list(provider.models())
-            strange = [model.id for model in models if model.id != f"{provider.name}:{model.name}"]
-            if strange or any(model.provider != provider.name for model in models):
-                raise ValueError(f"{strange or provider.name!r} is not '<provider>:<name>'")  # noqa: TRY301
-        except Exception as error:  # noqa: BLE001 - see above
+        # One that cannot say what it offers must not hide the others.
+        def failed(error: Exception) -> list[Model]:
             message = f"The provider {provider.name!r} cannot say which models it has: {error}"
             if all(plugin.message != message for plugin in self.broken):
-                self.broken.append(BrokenPlugin(provider.name, message, traceback.format_exc()))
+                self.broken.append(BrokenPlugin(provider.name, message, trace_of(error)))
             return []
-        return models
+
+        def models() -> list[Model]:
+            found = list(provider.models())
+            strange = [model.id for model in found if model.id != f"{provider.name}:{model.name}"]
+            if strange or any(model.provider != provider.name for model in found):
+                raise ValueError(f"{strange or provider.name!r} is not '<provider>:<name>'")
+            return found
+
+        return asked(models, failed)
 
     def model(self, name: str) -> Model:
         """Return the model with this id ("builtin:sketch") or alias ("sketch").
@@ -302,8 +307,8 @@ def keep_key(provider: str, key: str) -> str:
     return keys.keep(provider, key)
 
 
-def forget_key(provider: str) -> bool:
-    """Remove a key that was kept; False if there was none."""
+def forget_key(provider: str) -> str | None:
+    """Remove a key that was kept; see `workbench.providers.keys.forget`."""
     return keys.forget(provider)
 
 
@@ -316,37 +321,47 @@ def ready_providers(servers: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 def _info_of(provider: Provider, models: tuple[str, ...]) -> ProviderInfo:
     state = _state_of(provider)
-    # Border "plugin load", as above: what only some providers have.
-    try:
-        base_url, place = getattr(provider, "base_url", None), getattr(provider, "key_place", None)
-        takes_key = bool(getattr(provider, "key_variables", ()) or place)
-        set_base_url = own_settings.of(provider.name).base_url
-    except Exception as error:  # noqa: BLE001 - see above
-        base_url, place, takes_key, set_base_url = None, None, True, None
-        if str(error) not in state.message:  # the file of keys, say, is told of there already
-            said = f"It cannot say where it is, or where its key is: {error}"
-            state = replace(state, message=f"{state.message} {said}".strip())
-    return ProviderInfo(
+    info = ProviderInfo(
         provider.name,
         provider.title,
         provider.help,
         state,
         models,
         concurrency=provider.concurrency,
-        base_url=base_url,
-        takes_key=takes_key,
-        key_place=place,
+        takes_key=True,
         testable=getattr(provider, "can_test", hasattr(provider, "test")),
         refreshable=getattr(provider, "can_refresh", hasattr(provider, "refresh")),
-        set_base_url=set_base_url,
     )
+
+    def with_place() -> ProviderInfo:  # what only some providers have
+        place = getattr(provider, "key_place", None)
+        return replace(
+            info,
+            base_url=getattr(provider, "base_url", None),
+            takes_key=bool(getattr(provider, "key_variables", ()) or place),
+            key_place=place,
+            set_base_url=own_settings.of(provider.name).base_url,
+        )
+
+    def failed(error: Exception) -> ProviderInfo:
+        if str(error) in state.message:  # the file of keys, say, is told of there already
+            return info
+        said = f"It cannot say where it is, or where its key is: {error}"
+        return replace(info, state=replace(state, message=f"{state.message} {said}".strip()))
+
+    return asked(with_place, failed)
 
 
 def _state_of(provider: Provider) -> ProviderState:
-    # Border "plugin load", as above.
     if keys.worker_has(provider.name):
         return ProviderState(True)  # it runs the jobs, and has the key
-    try:
-        return provider.state()
-    except Exception as error:  # noqa: BLE001 - see above
+
+    def failed(error: Exception) -> ProviderState:
         return ProviderState(False, "error", f"It cannot say whether it can be used: {error}")
+
+    return asked(provider.state, failed)
+
+
+def trace_of(error: BaseException) -> str:
+    """Return the traceback of an error, for the log pane."""
+    return "".join(traceback.format_exception(error))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import traceback
+from collections.abc import Callable
 from typing import Any
 
 from workbench.domain.parameters import Model
@@ -12,7 +13,7 @@ from workbench.domain.status import ErrorKind
 from workbench.errors import InvalidRequest, NotAllowed, ProviderError, WorkbenchError
 from workbench.ports import Provider
 from workbench.providers import keys, own_settings
-from workbench.providers.redaction import Secret, bare
+from workbench.providers.redaction import Secret, Unframed
 from workbench.workspace.handle import Handle, text
 from workbench.workspace.plugins import ProviderInfo
 
@@ -22,11 +23,30 @@ _REFRESH_S = 120.0
 _log = logging.getLogger(__name__)
 
 
-async def ask(provider: Provider, what: str, within_s: float) -> str:
+def _warn(line: str, trace: str) -> None:
+    _log.warning("%s\n%s", line, trace)
+
+
+async def ask(
+    provider: Provider,
+    what: str,
+    within_s: float,
+    *,
+    note: Callable[[str, str], object] = _warn,
+) -> str:
     """Let a provider "test" or "refresh" itself; returns its sentence.
 
     What it raises comes from here: a traceback can print the local variables of its frames, and
     whoever speaks HTTP has a key in some of them.
+
+    Parameters
+    ----------
+    provider, what:
+        Who does what.
+    within_s:
+        How long it may take.
+    note:
+        Is given a line and the traceback of a bug, without texts of its errors.
 
     Raises
     ------
@@ -38,24 +58,22 @@ async def ask(provider: Provider, what: str, within_s: float) -> str:
     work = getattr(provider, what, None)
     if work is None:
         raise InvalidRequest("provider", f"{provider.title} has nothing to {what}.")
-    try:
+
+    def sentence(error: BaseException) -> BaseException:
+        if isinstance(error, WorkbenchError) or not isinstance(error, Exception):
+            return error
+        if isinstance(error, TimeoutError):
+            text = f"{provider.title} did not answer within {within_s:.0f} s."
+            return ProviderError(ErrorKind.TRANSIENT, text)
+        # A bug. Its text may hold anything.
+        kind, lines = type(error).__name__, "".join(traceback.format_tb(error.__traceback__))
+        note(f"The {what} of {provider.name} failed ({kind}).", lines)
+        return ProviderError(ErrorKind.INTERNAL, f"{provider.title} failed ({kind}).")
+
+    with Unframed(sentence):
         async with asyncio.timeout(within_s):
             await asyncio.to_thread(provider.state)  # it may read its key from a disk
             return str(await work())
-    except TimeoutError:
-        failed: WorkbenchError = ProviderError(
-            ErrorKind.TRANSIENT, f"{provider.title} did not answer within {within_s:.0f} s."
-        )
-    except WorkbenchError as error:
-        failed = bare(error)
-    except Exception as error:  # noqa: BLE001 - border "plugin": its text may hold anything
-        kind, lines = type(error).__name__, "".join(traceback.format_tb(error.__traceback__))
-        _log.warning("the %s of %s failed (%s):\n%s", what, provider.name, kind, lines)
-        failed = ProviderError(ErrorKind.INTERNAL, f"{provider.title} failed ({kind}).")
-    try:
-        raise failed
-    finally:
-        del failed  # or the error and this frame would keep one another
 
 
 async def ask_once(provider: Provider, what: str) -> str:
@@ -128,7 +146,8 @@ class Providers(Handle):
         self._engine.check_may_block()
         before = getattr(provider, "answers", None)
         try:
-            sentence = self._engine.loop.submit(ask(provider, what, within_s)).result()
+            asking = ask(provider, what, within_s, note=self._note)
+            sentence = self._engine.loop.submit(asking).result()
         except ProviderError as error:
             after = getattr(provider, "answers", None)
             if error.kind is ErrorKind.TRANSIENT and before == after:
@@ -139,6 +158,9 @@ class Providers(Handle):
         if self._engine.registry.heard(provider):
             self._told(name)
         return sentence
+
+    def _note(self, line: str, trace: str) -> None:
+        self._store.log("error", "plugin", line, data={"traceback": trace})
 
     def set_key(self, name: str, key: str) -> str:
         """Keep a provider's key for you, in the system's keyring or else a file of yours alone.
@@ -162,12 +184,21 @@ class Providers(Handle):
         self._told(name)
         return place
 
-    def forget_key(self, name: str) -> bool:
-        """Remove a key that was kept; False if there was none."""
+    def forget_key(self, name: str) -> str | None:
+        """Remove a key that was kept, so that it is used no more.
+
+        Returns
+        -------
+        str or None
+            "removed"; "keyring" if the system's keyring did not delete it, and it may still be
+            there; None if there was none.
+        """
         self._may_set_up()
-        found = keys.forget(text("name", name))
+        place = keys.forget(text("name", name))
+        if place == "keyring":
+            self._store.log("warning", "plugin", f"{name}: {keys.LEFT}")
         self._told(name)
-        return found
+        return place
 
     def set_provider(self, name: str, *, base_url: Any = None, concurrency: Any = None) -> None:
         """Use another address of a provider, or make more of its jobs at once; here and for later.
@@ -198,6 +229,11 @@ class Providers(Handle):
     def may_spend(self) -> bool:
         """True unless you are a visitor who may not use what providers bill to the operator."""
         return self._limits is None or self._limits.usd_per_day != 0
+
+    @property
+    def may_spend_unknown(self) -> bool:
+        """True unless you are a visitor with a limit in USD, which needs prices that are known."""
+        return self._limits is None or self._limits.usd_per_day is None
 
     def _may_set_up(self) -> None:
         self._check_open()

@@ -17,6 +17,8 @@
     [identity]                    # where a trusted proxy names the user; see `identity`
     header = "X-Forwarded-User"
     secret_header = "X-Workbench-Secret"
+    [titles]                      # of topics, after their first batch; costs what the model costs
+    model = "openai:gpt-5-mini"   # or "gemini:…"; without it titles come from the prompt
     [servers.attic]               # one of your own: which provider speaks to it, and how
     kind = "openai"
     base_url = "http://127.0.0.1:8080/v1"
@@ -26,7 +28,8 @@
     images_per_day = 100          # of one visitor; the day is that of UTC
     unfinished = 8                # of one visitor at a time
     queue = 200                   # unfinished ones of all visitors
-    usd_per_day = 0               # of one visitor, for models that providers bill to your keys
+    usd_per_day = 0               # of one visitor, for models that providers bill to your keys;
+                                  # those without a known price only with false
 """
 
 from __future__ import annotations
@@ -63,6 +66,7 @@ class Settings:
     visitors_unfinished: int = 8
     visitors_queue: int = 200
     visitors_usd_per_day: float = 0
+    titles_model: str = ""
     servers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
@@ -156,6 +160,15 @@ def _check_servers(name: str, value: object) -> None:
             )
 
 
+def _check_text_model(name: str, value: object) -> None:
+    from workbench.providers.text import NAMED_LIKE, is_text_model  # only where one is set
+
+    if not is_text_model(value):
+        raise ConfigurationError(
+            f"{name}: titles_model must name a text model, like {NAMED_LIKE!r}, not {value!r}."
+        )
+
+
 def _checked(values: dict[str, Any], name: str) -> dict[str, Any]:
     known = [field.name for field in fields(Settings)]
     for key, value in values.items():
@@ -169,6 +182,9 @@ def _checked(values: dict[str, Any], name: str) -> dict[str, Any]:
         if key == "default_model":
             if not isinstance(value, str) or not value:
                 raise ConfigurationError(f"{name}: default_model must be the name of a model.")
+            continue
+        if key == "titles_model":
+            _check_text_model(name, value)
             continue
         if key in _HEADERS:
             if not isinstance(value, str) or _HEADER.fullmatch(value) is None:

@@ -161,7 +161,7 @@ class Topic:
         """
         store, identity = self._workspace._store, self._workspace.identity
         own = self.record
-        others = [record for record in store.topics(identity) if record.id != own.id]
+        others = [r for r in store.topics(identity, limit=None) if r.id != own.id]
         place = (own.updated_at, own.id)
         below = [record for record in others if (record.updated_at, record.id) < place]
         chosen = below[:1] or others[-1:]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from workbench.domain.limits import day_start
+from workbench.domain.limits import DAY_MS, day_start
 from workbench.domain.parameters import Model
 from workbench.domain.records import (
     AssetRecord,
@@ -23,6 +23,7 @@ from workbench.domain.records import (
     GenerationView,
     Identity,
     ProjectRecord,
+    TopicPage,
     TopicView,
 )
 from workbench.errors import ImageRejected, InvalidRequest, NotFound
@@ -87,12 +88,23 @@ class View:
             found |= store.batch_views(self._identity, some)
         return found
 
-    def topics(self, ids: Sequence[str] | None = None) -> list[TopicView]:
-        """Return live topics: those of `ids`, or all, the latest activity first."""
+    def topics(self, ids: Sequence[str]) -> list[TopicView]:
+        """Return those of `ids` that are live topics."""
         store = self._workspace._store
-        if ids is None:
-            return store.topic_views(self._identity)
         return [view for some in _chunks(ids) for view in store.topic_views(self._identity, some)]
+
+    def topic_page(self, *, limit: int, cursor: str | None = None) -> TopicPage:
+        """Return live topics, the latest activity first: the first ones, or those of a cursor."""
+        return self._workspace._store.topic_page(self._identity, limit=limit, cursor=cursor)
+
+    def topics_of(self, project_id: str) -> list[str]:
+        """Return the ids of a project's live topics; none if it is not there any more."""
+        try:
+            store = self._workspace._store
+            found = store.topics(self._identity, project_id=project_id, limit=None)
+        except NotFound:
+            return []
+        return [record.id for record in found]
 
     def projects(self, ids: Sequence[str] | None = None) -> list[ProjectRecord]:
         """Return live projects: those of `ids`, or all, oldest first."""
@@ -157,7 +169,10 @@ class View:
     def walk(
         self, generation_id: str, *, direction: str, limit: int
     ) -> tuple[list[GenerationView], bool]:
-        """Return pictures "next" or "previous" to one, in feed order, and whether that is all."""
+        """Return pictures "next" or "previous" to one, in feed order, and whether that is all.
+
+        "first" and "last": the outermost ones of its topic.
+        """
         return self._workspace._store.walk(
             self._identity, generation_id, direction=direction, limit=limit
         )
@@ -167,6 +182,10 @@ class View:
     def deletion(self, topic_id: str) -> tuple[int, int]:
         """Return how many pictures and how many unfinished ones go with a topic."""
         return self._workspace._store.deletion(self._identity, topic_id)
+
+    def active(self, topic_id: str | None = None) -> int:
+        """Return how many of the user's own images a cancel of a topic, or of all, would end."""
+        return self._workspace._store.active_count(self._identity, topic_id)
 
     def prompts(self, *, limit: int) -> list[str]:
         """Return the user's last different prompts, newest first."""
@@ -247,6 +266,10 @@ class View:
         """Take it out of the trash."""
         self._workspace._store.restore(self._identity, entity, id).result()
 
+    def kept_until(self, deleted_at: int) -> int:
+        """Return when what was deleted then is gone for good at the earliest (UTC milliseconds)."""
+        return deleted_at + self._workspace._engine.settings.trash_keep_days * DAY_MS
+
     def judge(self, generation_id: str, values: dict[str, Any]) -> None:
         """Set rating, favourite, tags, note of the user, together."""
         self._workspace._store.judge(self._workspace._acting, {generation_id: values}).result()
@@ -260,6 +283,11 @@ class View:
     def pictures(self, generation_ids: Sequence[str]) -> dict[str, AssetRecord]:
         """Return the images of generations that the user may see, by generation."""
         return self._workspace._store.pictures(self._identity, list(generation_ids)[:MAX_IDS])
+
+    def trashed_pictures(self, generation_ids: Sequence[str]) -> dict[str, AssetRecord]:
+        """Return the images of the user's own generations that lie in the trash, by generation."""
+        ids = list(generation_ids)[:MAX_IDS]
+        return self._workspace._store.trashed_pictures(self._identity, ids)
 
     def thumbnail(self, asset: AssetRecord, size: int) -> bytes:
         """Return a WebP thumbnail with this longer side (256 or 768 pixels)."""

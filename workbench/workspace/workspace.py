@@ -118,7 +118,7 @@ class Workspace(Accounts, Following, Generating, Providers, Tables):
 
     def topics(self, project: Project | str | None = None) -> list[Topic]:
         """Return all topics that you may see, or those of one project; latest activity first."""
-        found = self._store.topics(self.identity, project_id=_project_id(project))
+        found = self._store.topics(self.identity, project_id=_project_id(project), limit=None)
         return [Topic(self, record.id) for record in found]
 
     def topic(self, id: str) -> Topic:

@@ -32,13 +32,19 @@ def write_intent(
 ) -> str | None:
     """Write down, before sending, that the job goes out under `key`.
 
-    Args:
-        tx: a FULL transaction.
-        fence: the claim.
-        key: idempotency key, the same for every resend. A key that this job used before gives
-            the row of then.
-        request_sha: SHA-256 of the request.
-        generation_id: the generation it is for, or None for a call that makes several.
+    Parameters
+    ----------
+    tx:
+        a FULL transaction.
+    fence:
+        the claim.
+    key:
+        idempotency key, the same for every resend. A key that this job used before gives
+        the row of then.
+    request_sha:
+        SHA-256 of the request.
+    generation_id:
+        the generation it is for, or None for a call that makes several.
 
     Returns
     -------

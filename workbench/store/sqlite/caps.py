@@ -13,7 +13,7 @@ from workbench.domain.limits import day_start
 from workbench.domain.money import amount_text, check_unit, from_micro
 from workbench.domain.records import Cap, Identity, Price, Spent
 from workbench.errors import BudgetExceeded, NotAllowed
-from workbench.store.sqlite import access, validate
+from workbench.store.sqlite import access, ledger, validate
 from workbench.store.sqlite.queries import sql
 
 if TYPE_CHECKING:
@@ -36,7 +36,14 @@ _WHOSE = {"everybody": "everybody", "user": "you", "topic": "this topic"}
 
 
 def check(
-    source: Querying, user: str, topic_id: str | None, price: Price, n: int, *, now: int
+    source: Querying,
+    user: str,
+    topic_id: str | None,
+    price: Price,
+    n: int,
+    *,
+    now: int,
+    already_micro: int = 0,
 ) -> None:
     """Raise BudgetExceeded if `n` images at `price` do not fit under the caps.
 
@@ -52,13 +59,15 @@ def check(
         what one costs, and how many there are.
     now:
         UTC milliseconds.
+    already_micro:
+        what is reserved for them and counts as spent.
     """
     if price.is_free:
         return
     who = {"unit": price.unit, "user": user, "topic": topic_id or ""}
     for row in source.all(sql("caps.of"), who):
         spent = spent_under(source, row, now)
-        need = price.amount_micro * n
+        need = price.amount_micro * n - already_micro
         most = row["amount_micro"]
         if spent + need > most or (price.by_provider and spent >= most):
             raise BudgetExceeded(_too_much(row, price, need, spent))
@@ -151,6 +160,14 @@ def spend(source: Querying, identity: Identity, by: str, since_ms: int) -> list[
         InvalidRequest: `by` is none of these.
     """
     validate.check_choice("by", by, SPEND_BY)
-    values = {"everybody": identity.all_users, "user": identity.user, "since": since_ms}
+    values = {
+        "everybody": identity.all_users,
+        "user": identity.user,
+        "since": since_ms,
+        "unknown": ledger.AMOUNT_UNKNOWN,
+    }
     found = source.all(sql("caps.spend").replace("{key}", _KEYS[by]), values)
-    return [Spent(row["what"], row["unit"], row["spent_micro"], row["images"]) for row in found]
+    return [
+        Spent(row["what"], row["unit"], row["spent_micro"], row["images"], row["not_known"])
+        for row in found
+    ]

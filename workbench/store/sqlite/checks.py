@@ -150,10 +150,14 @@ _TABLES = ("project", "topic", "batch", "generation", "asset", "message", "colle
 def check(reader: Querying, *, live_runners: Callable[[str], bool], deep: bool = True) -> list[str]:
     """Check every invariant that the database alone can prove.
 
-    Args:
-        reader: a reading connection.
-        live_runners: tells whether the runner with this id is alive.
-        deep: read every page and index (`integrity_check`) instead of a quicker look.
+    Parameters
+    ----------
+    reader:
+        a reading connection.
+    live_runners:
+        tells whether the runner with this id is alive.
+    deep:
+        read every page and index (`integrity_check`) instead of a quicker look.
 
     Returns
     -------

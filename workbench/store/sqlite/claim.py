@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import sqlite3
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from workbench.domain.jobs import (
@@ -18,13 +18,16 @@ from workbench.domain.jobs import (
 )
 from workbench.domain.status import ErrorKind, Operation, Status
 from workbench.ports import Failure
-from workbench.store.sqlite import jobs, outcomes
+from workbench.store.sqlite import jobs, late, outcomes
 from workbench.store.sqlite.control import PAUSED, is_paused
 from workbench.store.sqlite.queries import sql
 from workbench.store.sqlite.rows import from_json, update_generation
 
 if TYPE_CHECKING:
+    from workbench.store.sqlite.rows import Querying
     from workbench.store.sqlite.writer import Transaction
+
+MAX_DEATHS = 3
 
 _Head = tuple[int, int, int, str, str]  # running jobs of the owner, -priority, seq, lane, owner
 
@@ -36,13 +39,18 @@ def claim(
 
     Each pick goes to the owner with the fewest running jobs (over all lanes and processes), then
     to the higher priority, then to the older job. A job whose generations have all ended meanwhile
-    is ended on the way and not claimed.
+    is ended on the way and not claimed, unless they were cancelled after it was sent.
 
-    Args:
-        tx: the transaction.
-        runner_id: who claims; part of the fence.
-        lanes: lane -> most jobs running in it at once, over all processes. Others are not touched.
-        limit: most jobs to claim.
+    Parameters
+    ----------
+    tx:
+        the transaction.
+    runner_id:
+        who claims; part of the fence.
+    lanes:
+        lane -> most jobs running in it at once, over all processes. Others are not touched.
+    limit:
+        most jobs to claim.
 
     Returns
     -------
@@ -91,7 +99,7 @@ def _head(running: Counter[str], lane: str, row: sqlite3.Row) -> _Head:
 def _take(tx: Transaction, runner_id: str, seq: int) -> JobRecord | None:
     before = jobs.known(tx, "SELECT id, claimed_at FROM job WHERE seq = ?", (seq,))
     rows = jobs.open_generations(tx, before["id"])
-    if not rows:
+    if not rows and not jobs.owed(tx, before["id"]):
         jobs.end(tx, before["id"], AttemptState.UNKNOWN)
         return None
     job = jobs.known(tx, sql("jobs.take"), {"seq": seq, "runner": runner_id, "now": tx.now})
@@ -165,8 +173,9 @@ def _open_attempt(tx: Transaction, job_id: str) -> OpenAttempt | None:
 def _record(
     tx: Transaction, job: sqlite3.Row, rows: list[sqlite3.Row], attempt: OpenAttempt | None
 ) -> JobRecord:
+    asked = rows if attempt is None else _asked_for(tx, job["id"], attempt)
     # Generations of one job share everything but the seed (`edit_queued` splits them otherwise).
-    first = rows[0]
+    first = (rows or asked)[0]
     batch = jobs.known(
         tx, "SELECT prompt, negative_prompt, params FROM batch WHERE id = ?", (job["batch_id"],)
     )
@@ -191,7 +200,7 @@ def _record(
         params=from_json(batch["params"] if first["params"] is None else first["params"]),
         slots=tuple(
             Slot(row["id"], row["idx"], row["seed"], is_retry=row["retry_of"] is not None)
-            for row in (rows if attempt is None else _asked_for(tx, job["id"], attempt))
+            for row in asked
         ),
         inputs=tuple(
             (row["asset_id"], row["role"], row["position"], row["mime"])
@@ -201,11 +210,18 @@ def _record(
     )
 
 
-def requeue_dead(tx: Transaction, runner_id: str, *, max_deaths: int = 3) -> int:
+def requeue_dead(
+    tx: Transaction,
+    runner_id: str,
+    *,
+    max_deaths: int = MAX_DEATHS,
+    free: Collection[str] = frozenset(),
+) -> int:
     """Put the running jobs of a dead runner back and forget the runner.
 
-    A job that took `max_deaths` workers with it is failed as poison. Two sweepers do no harm: the
-    second one finds no running job of that runner any more.
+    A job that took `max_deaths` workers with it is failed as poison, but for one that was sent to a
+    provider that is not in `free`: it may be charged, and its outcome is unknown. Two sweepers do
+    no harm: the second one finds no running job of that runner any more.
 
     Returns
     -------
@@ -215,11 +231,12 @@ def requeue_dead(tx: Transaction, runner_id: str, *, max_deaths: int = 3) -> int
     for job in rows:
         deaths = job["deaths"] + 1
         tx.execute("UPDATE job SET deaths = ? WHERE id = ?", (deaths, job["id"]))
-        # What is still open was not asked for by anybody after a cancel, or shall not be
-        # sent again after `max_deaths`: what became of the last submission nobody knows.
+        # After `max_deaths` nobody asks any more what became of the last submission.
         if jobs.end_if_done(tx, job["id"], AttemptState.UNKNOWN):
             continue
-        if deaths >= max_deaths:
+        if deaths >= max_deaths and job["provider"] not in free and jobs.is_sent(tx, job["id"]):
+            late.leave_open(tx, job, f"It ended {deaths} workers, and was sent before that.")
+        elif deaths >= max_deaths:
             failure = Failure(ErrorKind.POISON, "poison", {"deaths": deaths})
             for row in jobs.open_generations(tx, job["id"]):
                 outcomes.fail_generation(tx, row, failure)
@@ -238,6 +255,32 @@ def hand_over(tx: Transaction, fence: Fence) -> bool:
     if not jobs.end_if_done(tx, job["id"], AttemptState.UNKNOWN):
         put_back(tx, job)
     return True
+
+
+def in_doubt(source: Querying, provider: str) -> list[sqlite3.Row]:
+    """Return the jobs of unknown outcome whose provider gave a reference, oldest first.
+
+    Not those that ended their workers: they would end the next one, at every start.
+    """
+    return list(source.all(sql("jobs.unknown_with_reference"), (provider, MAX_DEATHS)))
+
+
+def ask_again(tx: Transaction, provider: str) -> int:
+    """Queue the jobs that wait for a person although their provider can be asked by a reference.
+
+    What was not ready in time may be by now. A paused queue stays as it is.
+
+    Returns
+    -------
+        How many jobs were queued.
+    """
+    count = 0
+    for job in in_doubt(tx, provider):
+        if not is_paused(tx, job["owner"]):
+            tx.execute(sql("jobs.reopen_unknown"), (job["id"],))
+            put_back(tx, job)
+            count += 1
+    return count
 
 
 def put_back(tx: Transaction, job: sqlite3.Row) -> None:

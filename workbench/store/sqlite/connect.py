@@ -191,7 +191,8 @@ def connect_writer(
         Called before anything is changed; raises if this is no file for us.
     """
     db = _connect(path, "rw", READ_BUSY_MS)
-    try:
+    with contextlib.ExitStack() as undo:
+        undo.callback(db.close)
         if exclusive:
             db.execute("PRAGMA locking_mode = EXCLUSIVE").fetchall()
         if inspect is not None:
@@ -203,9 +204,7 @@ def connect_writer(
         db.execute("PRAGMA synchronous = NORMAL")
         db.execute("SELECT count(*) FROM sqlite_schema").fetchall()  # opens the log
         db.execute(f"PRAGMA busy_timeout = {BUSY_MS}").fetchall()
-    except BaseException:
-        db.close()
-        raise
+        undo.pop_all()
     return db
 
 
@@ -221,11 +220,10 @@ def _keep_log(db: sqlite3.Connection, path: Path) -> None:
 def connect_reader(path: Path) -> sqlite3.Connection:
     """Open a connection that can only read."""
     db = _connect(path, "ro", READ_BUSY_MS)
-    try:
+    with contextlib.ExitStack() as undo:
+        undo.callback(db.close)
         db.execute("PRAGMA query_only = ON")
-    except BaseException:
-        db.close()
-        raise
+        undo.pop_all()
     return db
 
 

@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from workbench.domain.ids import new_id
-from workbench.domain.parameters import MAX_PROMPT_CHARACTERS, check_json
+from workbench.domain.limits import VisitorLimits
+from workbench.domain.parameters import MAX_PROMPT_CHARACTERS, PRICED, Model, check_json
 from workbench.domain.records import CancelResult, GenerationRecord, Identity, Json
 from workbench.domain.status import OUTCOME_UNKNOWN, Status
 from workbench.errors import InvalidRequest, NotAllowed
 from workbench.ports import Selection
-from workbench.store.sqlite import access, feed, jobs, siblings
+from workbench.store.sqlite import access, feed, jobs, repricing, siblings
 from workbench.store.sqlite.queries import sql
 from workbench.store.sqlite.rows import update_generation
 from workbench.store.sqlite.validate import check_text
@@ -30,9 +31,12 @@ _MAX_SIDE = 2**16  # pixels; what a model takes is checked by the workspace
 def is_paused(source: Querying, owner: str) -> bool:
     """Tell whether new jobs of `owner` are held: the queue is paused by them or for everybody.
 
-    Args:
-        source: a transaction or a reader.
-        owner: the user whose queue it is; "" asks for the pause of everybody's only.
+    Parameters
+    ----------
+    source:
+        a transaction or a reader.
+    owner:
+        the user whose queue it is; "" asks for the pause of everybody's only.
     """
     return bool(
         source.scalar(
@@ -65,8 +69,8 @@ def cancel(tx: Transaction, identity: Identity, selection: Selection) -> CancelR
 def cancel_generations(tx: Transaction, generation_ids: Iterable[str]) -> list[str]:
     """Cancel the generations that are open: status, reservation, and their jobs.
 
-    No question of ownership is asked here. A job with nothing left to do is ended if it waited;
-    if it runs, its runner is asked to stop (`cancel_requested`) and ends it.
+    No question of ownership is asked here. A job with nothing left to do is ended if it waited
+    and was not sent; if it runs, its runner is asked to stop (`cancel_requested`) and ends it.
 
     Returns
     -------
@@ -87,14 +91,10 @@ def cancel_generations(tx: Transaction, generation_ids: Iterable[str]) -> list[s
         )
         jobs.release(tx, row, "cancelled")
     touched = jobs.id_list(sorted({row["job_id"] for row in rows if row["job_id"]}))
-    ended = tx.all(sql("jobs.end_cancelled_jobs"), {"jobs": touched, "now": tx.now})
+    # One with an open submission was given back by another worker. It stays, for whoever takes it
+    # over to ask what became of that call: it may have been charged.
+    tx.execute(sql("jobs.end_cancelled_jobs"), {"jobs": touched, "now": tx.now})
     tx.execute(sql("jobs.ask_runners_to_cancel"), {"jobs": touched})
-    # A waiting job with an open submission was given back by a dead worker: nobody asked what
-    # became of that call.
-    tx.execute(
-        sql("jobs.close_attempts_of_many"),
-        {"jobs": jobs.id_list(row["id"] for row in ended), "now": tx.now},
-    )
     return [row["id"] for row in rows]
 
 
@@ -216,17 +216,39 @@ def run_next(tx: Transaction, identity: Identity, selection: Selection) -> int:
 
 
 def edit_queued(
-    tx: Transaction, identity: Identity, generation_id: str, changes: Mapping[str, Any]
+    tx: Transaction,
+    identity: Identity,
+    generation_id: str,
+    changes: Mapping[str, Any],
+    *,
+    model: Model | None = None,
+    limits: VisitorLimits | None = None,
 ) -> GenerationRecord:
     """Change seed, width, height, params or prompt_sent of a generation that still waits.
 
     If its job makes further pictures in the same call, it gets a job of its own, unless only the
     seed changes (seeds are per picture anyway).
 
+    Parameters
+    ----------
+    tx:
+        a FULL transaction.
+    identity:
+        who asks.
+    generation_id:
+        the waiting generation.
+    changes:
+        the fields by name.
+    model:
+        prices what it becomes; None: the price stays.
+    limits:
+        what a visitor may spend (None: no limits).
+
     Raises
     ------
         NotFound, NotAllowed: not there, somebody else's, already claimed, sent or ended.
         InvalidRequest: a name that cannot be changed, or a value of the wrong type.
+        LimitReached, BudgetExceeded, InsufficientBalance: what it becomes dearer is not covered.
     """
     row = access.own_row(tx, identity, "generation", generation_id)
     fields: dict[str, Any] = {name: _checked(name, value) for name, value in changes.items()}
@@ -247,6 +269,15 @@ def edit_queued(
         alone = new_id()
         tx.execute(sql("jobs.split_job"), {"new_id": alone, "id": job["id"], "now": tx.now})
         fields["job_id"] = alone
+    if model is not None and fields.keys() & PRICED:
+        # Of the row as it is in this transaction: another change may have come between.
+        before = siblings.record(tx, generation_id)
+        price = model.price_of(
+            fields.get("params", before.params),
+            width=fields.get("width", before.width),
+            height=fields.get("height", before.height),
+        )
+        fields |= repricing.reprice(tx, row, price, limits)
     if fields:
         update_generation(tx, generation_id, fields)
     return siblings.record(tx, generation_id)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import logging
 import os
 import sqlite3
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from importlib.resources.abc import Traversable
@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from workbench.domain.ids import new_id
+from workbench.domain.listeners import Listeners
 from workbench.errors import InvalidRequest, WorkspaceDamaged
 from workbench.ports import Clock
 from workbench.store import bell, forking, liveness, network
-from workbench.store.sqlite import connect, migrate
+from workbench.store.sqlite import connect, log, migrate
 from workbench.store.sqlite.mutex import Mutex
 from workbench.store.sqlite.readers import Reader, Readers, query
 from workbench.store.sqlite.writer import Transaction, Writer
@@ -31,8 +32,6 @@ _EXIT_S = 2.0
 _INTERRUPTED_S = 0.1
 _BACKUP_PAGES = 4_096
 _COPY_MARK = "copied_at"
-
-_log = logging.getLogger("workbench.store")
 
 
 class _SystemClock:
@@ -89,7 +88,7 @@ class Database:
         self.is_new = False  # made by this opening
         self._clock: Clock = clock or _SystemClock()
         self._more_migrations = more_migrations
-        self._listeners: list[Callable[[], None]] = []
+        self._listeners = Listeners(failed=self._listener_failed)
         self._own_commits = 0
         self._forked = False
         self._closed = False
@@ -113,11 +112,11 @@ class Database:
             ended=self._ended,
         )
         forking.register(self)
-        try:
+        with contextlib.ExitStack() as undo:
+            # Also after an interrupt while another process keeps us waiting.
+            undo.callback(self.close, _INTERRUPTED_S)
             self._writer.start()
-        except BaseException:  # also an interrupt while another process keeps us waiting
-            self.close(_INTERRUPTED_S)
-            raise
+            undo.pop_all()
         _open.append(self)
         self.runtime_dir = bell.runtime_dir(self.workspace_id)
 
@@ -145,14 +144,10 @@ class Database:
     def on_commit(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Call `callback` in the writer thread after commits that set `Transaction.changed`.
 
-        Several commits may make one call. Returns a function that ends it.
+        Several commits may make one call. What it raises is written into the event log. Returns a
+        function that ends it.
         """
-        self._listeners = [*self._listeners, callback]
-
-        def end() -> None:
-            self._listeners = [kept for kept in self._listeners if kept is not callback]
-
-        return end
+        return self._listeners.add(callback)
 
     def now_ms(self) -> int:
         """Return the time by the clock that rows are dated with (UTC milliseconds)."""
@@ -283,11 +278,10 @@ class Database:
             exclusive=self._exclusive,
             inspect=lambda db: migrate.check(db, self.path, newest=len(migrations)),
         )
-        try:
+        with contextlib.ExitStack() as undo:
+            undo.callback(db.close)
             self._bring_up_to_date(db, migrations)
-        except BaseException:
-            db.close()
-            raise
+            undo.pop_all()
         return db
 
     def _bring_up_to_date(
@@ -385,11 +379,13 @@ class Database:
 
     def _tell_listeners(self) -> None:
         self._own_commits += 1
-        for callback in self._listeners:
-            try:
-                callback()
-            except Exception:  # noqa: BLE001 - a border: the other listeners must hear all the same
-                _log.exception("a listener of commits failed")
+        self._listeners.tell()
+
+    def _listener_failed(self, error: Exception) -> None:
+        text = f"A listener of commits failed: {type(error).__name__}: {error}"
+        trace = "".join(traceback.format_exception(error))
+        # Not waited for: this is the thread that writes. A store that closes takes no more lines.
+        self.write(lambda tx: log.write(tx, "error", "store", text, data={"traceback": trace}))
 
     def _copy(self, source: sqlite3.Connection, target: Path) -> None:
         part = target.with_name(f".{target.name}.{new_id()}.part")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 from workbench.domain.jobs import Fence, JobRecord, JobRef, Progress
 from workbench.domain.limits import VisitorLimits
+from workbench.domain.parameters import Model
 from workbench.domain.records import CancelResult, GenerationRecord, Identity, Json, Price
 from workbench.ports import Failure, Outcome, Selection
 from workbench.store.sqlite import (
@@ -15,12 +16,14 @@ from workbench.store.sqlite import (
     checks,
     claim,
     control,
+    late,
     outcomes,
     place,
     retry,
     submit,
     visitors,
 )
+from workbench.store.sqlite.claim import MAX_DEATHS
 
 if TYPE_CHECKING:
     from workbench.store.sqlite.database import Database
@@ -52,14 +55,15 @@ class JobOperations:
         self,
         identity: Identity,
         generation_ids: Sequence[str],
-        price: Price,
+        prices: Sequence[Price],
         *,
         limits: VisitorLimits | None = None,
     ) -> Future[list[GenerationRecord]]:
-        """Queue ended generations again, all or none (see `retry.retry`)."""
-        ids = list(generation_ids)
+        """Queue ended generations again, all or none, each at its price (see `retry.retry`)."""
+        again = list(zip(generation_ids, prices, strict=True))
         return self.database.write(
-            lambda tx: [retry.retry(tx, identity, id, price, limits) for id in ids], full=True
+            lambda tx: [retry.retry(tx, identity, id, price, limits) for id, price in again],
+            full=True,
         )
 
     def cancel(self, identity: Identity, selection: Selection) -> Future[CancelResult]:
@@ -84,11 +88,20 @@ class JobOperations:
         return self.database.write(lambda tx: control.run_next(tx, identity, selection))
 
     def edit_queued(
-        self, identity: Identity, generation_id: str, changes: Mapping[str, Any]
+        self,
+        identity: Identity,
+        generation_id: str,
+        changes: Mapping[str, Any],
+        *,
+        model: Model | None = None,
+        limits: VisitorLimits | None = None,
     ) -> Future[GenerationRecord]:
         """Change the settings of a waiting generation (see `control.edit_queued`)."""
         return self.database.write(
-            lambda tx: control.edit_queued(tx, identity, generation_id, changes), full=True
+            lambda tx: control.edit_queued(
+                tx, identity, generation_id, changes, model=model, limits=limits
+            ),
+            full=True,
         )
 
     def resolve_unknown(
@@ -138,11 +151,27 @@ class JobOperations:
         """Claim queued jobs fairly (see `claim.claim`)."""
         return self.database.write(lambda tx: claim.claim(tx, runner_id, lanes=lanes, limit=limit))
 
-    def requeue_dead(self, runner_id: str, *, max_deaths: int = 3) -> Future[int]:
+    def requeue_dead(
+        self,
+        runner_id: str,
+        *,
+        max_deaths: int = MAX_DEATHS,
+        free: Collection[str] = frozenset(),
+    ) -> Future[int]:
         """Put the jobs of a dead runner back (see `claim.requeue_dead`)."""
         return self.database.write(
-            lambda tx: claim.requeue_dead(tx, runner_id, max_deaths=max_deaths), full=True
+            lambda tx: claim.requeue_dead(tx, runner_id, max_deaths=max_deaths, free=free),
+            full=True,
         )
+
+    def in_doubt(self, provider: str) -> int:
+        """Return how many jobs may be asked for once more (see `claim.in_doubt`)."""
+        with self.database.reading() as reader:
+            return len(claim.in_doubt(reader, provider))
+
+    def ask_again(self, provider: str) -> Future[int]:
+        """Queue paid jobs whose end may be asked for once more (see `claim.ask_again`)."""
+        return self.database.write(lambda tx: claim.ask_again(tx, provider), full=True)
 
     def hand_over(self, fence: Fence) -> Future[bool]:
         """Put an unfinished job back without counting a death."""
@@ -205,8 +234,12 @@ class JobOperations:
         return self.database.write(lambda tx: outcomes.complete(tx, fence, outcome), full=True)
 
     def adopt_late(self, fence: Fence, outcome: Outcome) -> Future[GenerationRecord | None]:
-        """Store a paid picture that nobody waits for any more (see `outcomes.adopt_late`)."""
-        return self.database.write(lambda tx: outcomes.adopt_late(tx, fence, outcome), full=True)
+        """Store a paid picture that nobody waits for any more (see `late.adopt_late`)."""
+        return self.database.write(lambda tx: late.adopt_late(tx, fence, outcome), full=True)
+
+    def fail_late(self, fence: Fence, id: str, failure: Failure) -> Future[GenerationRecord | None]:
+        """Book a charge without a picture that nobody waits for (see `late.fail_late`)."""
+        return self.database.write(lambda tx: late.fail_late(tx, fence, id, failure), full=True)
 
     def fail(self, fence: Fence, generation_ids: Sequence[str], failure: Failure) -> Future[int]:
         """End generations as failed (see `outcomes.fail`)."""
@@ -236,9 +269,9 @@ class JobOperations:
         )
 
     def mark_unknown(self, fence: Fence, *, reason: str) -> Future[bool]:
-        """Note that a paid call has no known end (see `outcomes.mark_unknown`)."""
+        """Note that a paid call has no known end (see `late.mark_unknown`)."""
         return self.database.write(
-            lambda tx: outcomes.mark_unknown(tx, fence, reason=reason), full=True
+            lambda tx: late.mark_unknown(tx, fence, reason=reason), full=True
         )
 
     def finish_job(self, fence: Fence) -> Future[bool]:

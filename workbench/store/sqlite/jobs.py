@@ -8,6 +8,8 @@ from sqlite3 import Row
 from typing import TYPE_CHECKING, Any
 
 from workbench.domain.jobs import AttemptState, Fence
+from workbench.domain.money import TOKEN
+from workbench.domain.records import BY_PROVIDER, Price
 from workbench.store.sqlite import ledger
 from workbench.store.sqlite.queries import sql
 
@@ -56,9 +58,23 @@ def end(tx: Transaction, job_id: str, attempts: AttemptState) -> None:
     close_attempts(tx, job_id, attempts)
 
 
+def owed(tx: Querying, job_id: str) -> list[Row]:
+    """Return the cancelled generations of the job that its open submission may still make.
+
+    While there are any, the job goes on though nobody waits for it: where it is paid, they are
+    charged if they are made.
+    """
+    return list(tx.all(sql("jobs.owed"), {"job_id": job_id}))
+
+
+def is_sent(tx: Querying, job_id: str) -> bool:
+    """Tell whether a submission of the job began whose end is not known."""
+    return bool(tx.scalar(sql("jobs.is_sent"), (job_id,)))
+
+
 def end_if_done(tx: Transaction, job_id: str, attempts: AttemptState) -> bool:
-    """End the job if none of its generations is open any more; tell whether it was ended."""
-    if tx.scalar(sql("jobs.has_open"), (job_id,)):
+    """End the job if nothing of it is open or owed any more; tell whether it was ended."""
+    if tx.scalar(sql("jobs.has_open"), (job_id,)) or owed(tx, job_id):
         return False
     end(tx, job_id, attempts)
     return True
@@ -84,9 +100,38 @@ def release(tx: Transaction, row: Row, reason: str) -> None:
         )
 
 
-def settle(tx: Transaction, row: Row, cost_micro: int, unit: str, reason: str) -> None:
-    """Book that the generation `row` (as it was before it ended) cost `cost_micro`."""
-    if row["reserved_micro"] or cost_micro:
+def reserved(row: Row) -> Price:
+    """Return the price that is reserved for the generation `row`."""
+    return Price(
+        unit=row["unit"] or TOKEN,
+        amount_micro=row["reserved_micro"],
+        version=row["rate_version"] or 0,
+    )
+
+
+def amount_unknown(row: Row, cost_micro: int, told_micro: int | None) -> bool:
+    """Tell whether the generation `row` is billed by its provider and nobody knows how much.
+
+    Parameters
+    ----------
+    row:
+        the generation.
+    cost_micro:
+        what it is taken to cost, in micro-units.
+    told_micro:
+        what the provider said that it costs, in micro-units; None where it said nothing.
+    """
+    return row["rate_version"] == BY_PROVIDER and cost_micro == 0 and told_micro is None
+
+
+def settle(
+    tx: Transaction, row: Row, cost_micro: int, unit: str, reason: str, *, unknown: bool = False
+) -> None:
+    """Book that the generation `row` (as it was before it ended) cost `cost_micro`.
+
+    `unknown`: it cost something that nobody knows (see `amount_unknown`).
+    """
+    if row["reserved_micro"] or cost_micro or unknown:
         ledger.settle(
             tx,
             account=row["owner"],
@@ -97,6 +142,7 @@ def settle(tx: Transaction, row: Row, cost_micro: int, unit: str, reason: str) -
             attempt_key=row["id"],
             rate_version=row["rate_version"],
             reason=reason,
+            unknown=unknown,
         )
 
 

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 _LARGEST = 4 * 10**18  # SQLite integers end at 9.2e18; no sum of two may pass that
 _PAGE_ROWS = 1_000
+# The reason of a booking of 0 that stands for an amount; `caps.spend` counts them.
+AMOUNT_UNKNOWN = "billed by the provider, amount not known"
 
 
 def balance(source: Querying, account: str, unit: str) -> int:
@@ -110,14 +112,18 @@ def settle(
     unit: str,
     rate_version: int | None = None,
     reason: str = "generation",
+    unknown: bool = False,
 ) -> None:
     """Give back what a completed picture did not use of its reservation.
 
     The booking is written even where that is 0, so that each completed picture has its settlement;
-    a picture that neither reserved nor cost anything books nothing. A cost above the reservation
-    may take the balance below 0: the money is spent.
+    a picture that neither reserved nor cost anything books nothing, unless its provider bills it
+    and nobody knows how much (`unknown`): that is booked as 0 and says so. A cost above the
+    reservation may take the balance below 0: the money is spent.
     """
-    if reserved_micro == 0 and cost_micro == 0:
+    if unknown:
+        reason = AMOUNT_UNKNOWN
+    elif reserved_micro == 0 and cost_micro == 0:
         return
     _book(
         tx,
@@ -143,7 +149,10 @@ def release(
     rate_version: int | None = None,
     reason: str = "not charged",
 ) -> None:
-    """Give back the whole reservation of a picture that failed or was cancelled (0: no booking)."""
+    """Give back what is reserved and not needed (0: no booking).
+
+    All of it where a picture failed or was cancelled, a part where it became cheaper.
+    """
     if amount_micro == 0:
         return
     _book(

@@ -74,9 +74,19 @@ def batch_open(source: Querying, batch_id: str) -> int:
     return int(source.scalar(queries.sql("lookups.batch_open"), (batch_id,)))
 
 
-def active_count(source: Querying, identity: Identity) -> int:
-    """How many live generations of this owner are active and not of unknown outcome."""
-    return int(source.scalar(queries.sql("lookups.active_count"), (identity.user,)))
+def active_count(source: Querying, identity: Identity, topic_id: str | None = None) -> int:
+    """How many live generations of this owner are active and not of unknown outcome.
+
+    Those of one topic where it is named; what a cancel of it, or of everything, would end.
+
+    Raises
+    ------
+        NotFound: the topic is not there or not to be seen.
+    """
+    if topic_id is not None:
+        access.visible_row(source, identity, "topic", topic_id)
+    parameters = {"user": identity.user, "topic": topic_id}
+    return int(source.scalar(queries.sql("lookups.active_count"), parameters))
 
 
 def inputs(source: Querying, generation_ids: Sequence[str]) -> list[InputRecord]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -172,8 +172,11 @@ def _apply(db: sqlite3.Connection, migration: Migration, *, now_ms: int) -> None
     # Rebuilding a table drops it for a moment; references are checked before the commit instead.
     db.execute("PRAGMA foreign_keys = OFF")
     db.execute("PRAGMA synchronous = FULL")
-    db.execute("BEGIN IMMEDIATE")
-    try:
+    with ExitStack() as after:
+        after.callback(db.execute, "PRAGMA synchronous = NORMAL")
+        after.callback(db.execute, "PRAGMA foreign_keys = ON")
+        db.execute("BEGIN IMMEDIATE")
+        after.callback(_roll_back, db)  # before the others, which a transaction would ignore
         db.execute(
             "CREATE TABLE IF NOT EXISTS migration"
             " (number INTEGER PRIMARY KEY, name TEXT NOT NULL, applied_at INTEGER NOT NULL) STRICT"
@@ -188,13 +191,11 @@ def _apply(db: sqlite3.Connection, migration: Migration, *, now_ms: int) -> None
         )
         db.execute(f"PRAGMA user_version = {migration.number}")
         db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        raise
-    finally:
-        db.execute("PRAGMA foreign_keys = ON")
-        db.execute("PRAGMA synchronous = NORMAL")
+
+
+def _roll_back(db: sqlite3.Connection) -> None:
+    if db.in_transaction:  # the commit did not come about
+        db.execute("ROLLBACK")
 
 
 def _require(holds: bool, otherwise: str) -> None:  # noqa: FBT001 - reads like an assertion

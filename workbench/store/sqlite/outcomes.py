@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from workbench.domain.jobs import AttemptState, Fence, Progress
-from workbench.domain.records import AssetRecord, GenerationRecord, Json
-from workbench.domain.status import OUTCOME_UNKNOWN, ErrorKind, Status
+from workbench.domain.records import AssetRecord, Json
+from workbench.domain.status import ErrorKind, Status
 from workbench.ports import Failure, Outcome
-from workbench.store.sqlite import jobs, ledger, projects_topics, siblings, submit
+from workbench.store.sqlite import jobs, projects_topics, submit
 from workbench.store.sqlite.queries import sql
 from workbench.store.sqlite.rows import to_json, topic_visibility, update_generation
 
@@ -82,50 +82,62 @@ def complete(tx: Transaction, fence: Fence, outcome: Outcome) -> bool:
         )
     if job is None or row is None:
         return False
-    _keep_asset(tx, outcome.asset, row)
-    cost, unit = _cost(row["reserved_micro"], row["unit"], outcome)
-    jobs.settle(tx, row, cost, unit, "picture")
+    deliver(tx, row, outcome)
+    jobs.end_if_done(tx, job["id"], AttemptState.DONE)
+    return True
+
+
+def deliver(tx: Transaction, row: sqlite3.Row, outcome: Outcome) -> None:
+    """End the open generation `row` with its picture: asset, settlement, cover."""
+    keep_asset(tx, outcome.asset, row)
+    cost, unit = cost_of(row["reserved_micro"], row["unit"], outcome)
+    unknown = jobs.amount_unknown(row, cost, outcome.cost_micro)
+    jobs.settle(tx, row, cost, unit, "picture", unknown=unknown)
     update_generation(
         tx,
         row["id"],
-        {
-            "status": Status.COMPLETED,
-            "progress": 1.0,
+        finished_fields(row, outcome)
+        | {
             "step": row["total_steps"] if row["step"] is None else row["step"],
-            "asset_id": outcome.asset.id,
-            "seed": row["seed"] if outcome.seed is None else outcome.seed,
-            "prompt_sent": (
-                row["prompt_sent"] if outcome.prompt_sent is None else outcome.prompt_sent
-            ),
-            "detail_key": outcome.detail_key,
-            "detail_args": outcome.detail_args,
             "error_kind": None,
             "error_key": None,
             "error_args": {},
             "cost_micro": cost,
             "unit": unit or None,
-            "charged": cost > 0,
+            "charged": cost > 0 or unknown,
             "reserved_micro": 0,
             "finished_at": jobs.ended_at(tx.now, row),
         },
     )
     projects_topics.choose_cover(tx, row["topic_id"])
-    jobs.end_if_done(tx, job["id"], AttemptState.DONE)
-    return True
 
 
-def _cost(reserved_micro: int, unit: str | None, outcome: Outcome) -> tuple[int, str]:
+def finished_fields(row: sqlite3.Row, outcome: Outcome) -> dict[str, Any]:
+    """Return what a generation made of `row` is with its picture; what is not told stays."""
+    return {
+        "status": Status.COMPLETED,
+        "progress": 1.0,
+        "asset_id": outcome.asset.id,
+        "seed": row["seed"] if outcome.seed is None else outcome.seed,
+        "prompt_sent": row["prompt_sent"] if outcome.prompt_sent is None else outcome.prompt_sent,
+        "detail_key": outcome.detail_key,
+        "detail_args": outcome.detail_args,
+    }
+
+
+def cost_of(reserved_micro: int, unit: str | None, outcome: Outcome) -> tuple[int, str]:
     """Return what a picture costs (micro-units) and in which unit, as the ledger books it.
 
     The price that was reserved is the cost unless the provider named one in the same unit, or
     nothing was reserved: an amount in another currency cannot be set against the reservation.
     """
-    return _named(reserved_micro, unit or "", outcome.cost_micro, outcome.unit)
+    return named_cost(reserved_micro, unit or "", outcome.cost_micro, outcome.unit)
 
 
-def _named(
+def named_cost(
     reserved_micro: int, unit: str, cost_micro: int | None, named: str | None
 ) -> tuple[int, str]:
+    """Return the amount that the provider named, if it counts, else what was reserved."""
     if cost_micro is not None:
         named = named or unit
         if named and (named == unit or not reserved_micro):
@@ -133,88 +145,10 @@ def _named(
     return reserved_micro, unit
 
 
-def _keep_asset(tx: Transaction, asset: AssetRecord, row: sqlite3.Row) -> None:
+def keep_asset(tx: Transaction, asset: AssetRecord, row: sqlite3.Row) -> None:
     """Store the row of the image unless the same bytes are known already."""
     visibility = topic_visibility(tx, row["topic_id"])
     submit.insert_asset(tx, asset, of=row, visibility=visibility)
-
-
-def adopt_late(tx: Transaction, fence: Fence, outcome: Outcome) -> GenerationRecord | None:
-    """Store a paid picture whose generation had ended without one (cancelled, or failed) meanwhile.
-
-    It becomes a new completed generation of the same batch and index with `retry_of`, booked in
-    full; the balance may go below 0, since the money is spent. If the ended one lies in the
-    trash, so does the new one.
-
-    Returns
-    -------
-        The new generation (the earlier one if this is a repeat); None if the fence is stale or
-        the generation is open or completed.
-    """
-    job = jobs.claimed(tx, fence)
-    if job is None:
-        return None
-    row = tx.one(
-        "SELECT * FROM generation"
-        " WHERE id = ? AND job_id = ? AND status IN ('cancelled', 'failed')",
-        (outcome.generation_id, job["id"]),
-    )
-    if row is None:
-        return None
-    earlier = tx.scalar(sql("jobs.adopted"), {"id": row["id"], "job_id": job["id"]})
-    if earlier is None:
-        earlier = _adopt(tx, row, outcome)
-    return siblings.record(tx, earlier)
-
-
-def _adopt(tx: Transaction, row: sqlite3.Row, outcome: Outcome) -> str:
-    _keep_asset(tx, outcome.asset, row)
-    # The price is no longer reserved; a failure that was charged has paid for this picture.
-    cost, unit = 0, row["unit"] or ""
-    if not row["charged"]:
-        price = tx.scalar(sql("jobs.price_reserved"), (row["id"],)) or 0
-        cost, unit = _cost(price, row["unit"], outcome)
-    id = siblings.insert(
-        tx,
-        row,
-        {
-            "job_id": row["job_id"],
-            "status": Status.COMPLETED,
-            "progress": 1.0,
-            "step": row["step"],
-            "total_steps": row["total_steps"],
-            "attempt": row["attempt"],
-            "preview": 0,
-            "asset_id": outcome.asset.id,
-            "seed": row["seed"] if outcome.seed is None else outcome.seed,
-            "prompt_sent": (
-                row["prompt_sent"] if outcome.prompt_sent is None else outcome.prompt_sent
-            ),
-            "detail_key": outcome.detail_key,
-            "detail_args": outcome.detail_args,
-            "cost_micro": cost,
-            "unit": unit or None,
-            "rate_version": row["rate_version"],
-            "charged": cost > 0,
-            "started_at": row["started_at"],
-            "finished_at": jobs.ended_at(tx.now, row),
-            "deleted_at": row["deleted_at"],
-            "deleted_by": row["deleted_by"],
-        },
-    )
-    booking = {
-        "account": row["owner"],
-        "unit": unit,
-        "generation_id": id,
-        "attempt_key": id,
-        "rate_version": row["rate_version"],
-        "reason": "late picture",
-    }
-    ledger.overdraw(tx, amount_micro=cost, **booking)
-    ledger.settle(tx, reserved_micro=cost, cost_micro=cost, **booking)
-    if row["deleted_at"] is None:
-        projects_topics.choose_cover(tx, row["topic_id"])
-    return id
 
 
 def fail(tx: Transaction, fence: Fence, generation_ids: Sequence[str], failure: Failure) -> int:
@@ -240,8 +174,9 @@ def fail_generation(
     """End the open generation `row` as failed: reservation released, or settled if charged."""
     cost, unit = 0, row["unit"] or ""
     if failure.charged:
-        cost, unit = _named(row["reserved_micro"], unit, failure.cost_micro, failure.unit)
-        jobs.settle(tx, row, cost, unit, "charged without a picture")
+        cost, unit = named_cost(row["reserved_micro"], unit, failure.cost_micro, failure.unit)
+        unknown = jobs.amount_unknown(row, cost, failure.cost_micro)
+        jobs.settle(tx, row, cost, unit, "charged without a picture", unknown=unknown)
     else:
         jobs.release(tx, row, "failed")
     update_generation(
@@ -292,32 +227,6 @@ def retry_later(
         "status": Status.PENDING,
         "detail_key": detail_key,
         "detail_args": detail_args,
-    }
-    for row in jobs.open_generations(tx, job["id"]):
-        update_generation(tx, row["id"], fields)
-    return True
-
-
-def mark_unknown(tx: Transaction, fence: Fence, *, reason: str) -> bool:
-    """Note that nobody knows whether the paid call made (and charged) its pictures.
-
-    The job leaves its lane, reservations stay, and a person decides (`resolve_unknown`).
-
-    Returns
-    -------
-        False if the fence is stale.
-    """
-    job = jobs.running(tx, fence)
-    if job is None:
-        return False
-    jobs.close_attempts(tx, job["id"], AttemptState.UNKNOWN)
-    if jobs.end_if_done(tx, job["id"], AttemptState.UNKNOWN):
-        return True
-    tx.execute("UPDATE job SET state = 'unknown', runner_id = NULL WHERE id = ?", (job["id"],))
-    fields: dict[str, Any] = {
-        "status": Status.PROCESSING,
-        "detail_key": OUTCOME_UNKNOWN,
-        "detail_args": {"reason": reason},
     }
     for row in jobs.open_generations(tx, job["id"]):
         update_generation(tx, row["id"], fields)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from workbench.store.sqlite.readers import Reader
 
 _END = 2**62  # beyond every seq
-_CURSOR = re.compile(r"([gsb])1\.([no])\.([0-9]{1,18})(?:\.([0-9]{1,18}))?")
+_CURSOR = re.compile(r"([gsbt])1\.([no])\.([0-9]{1,18})(?:\.([0-9]{1,18}))?")
 _WORD = re.compile(r"\w+")
 _MAX_WORDS = 32
 _SEARCH_BATCHES = 16  # looked up at once, at first; most pages need no more
@@ -106,7 +106,7 @@ def parse_cursor(cursor: object, kind: str, order: str) -> tuple[int, ...] | Non
         return None
     match = _CURSOR.fullmatch(cursor) if isinstance(cursor, str) else None
     keys = () if match is None else tuple(int(key) for key in match.groups()[2:] if key is not None)
-    if match is None or (match[1], match[2]) != (kind, order[0]) or len(keys) != 1 + (kind == "s"):
+    if match is None or (match[1], match[2]) != (kind, order[0]) or len(keys) != 1 + (kind in "st"):
         raise InvalidRequest("cursor", "is not a cursor of this query; begin without one.")
     return keys
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _MAX_AMOUNT = 10**18  # micro-units
 
 
-def grant(  # noqa: PLR0917 - as in ports.py
+def grant(  # noqa: PLR0917 - as in the port
     tx: Transaction, identity: Identity, account: str, unit: str, amount_micro: int, reason: str
 ) -> LedgerEntry:
     """Add to one's own account, or as operator to anybody's.

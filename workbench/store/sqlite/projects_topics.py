@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 DEFAULT_PROJECT_TITLE = "Untitled project"
 TITLE_SOURCES = ("none", "prompt", "model", "user")
 _DEFAULT_PROJECT = "default_project"  # preference of each owner
+_END = 2**62  # beyond every time and every seq
+_ALL = -1  # for SQL's LIMIT
 _WIDTH = {Visibility.PRIVATE: 0, Visibility.TEAM: 1, Visibility.WORKSPACE: 2}
 
 
@@ -279,17 +281,35 @@ def _shown_topic(row: sqlite3.Row) -> TopicRecord:
 
 
 def topics(
-    source: Querying, identity: Identity, *, project_id: str | None = None, limit: int = 1000
+    source: Querying,
+    identity: Identity,
+    *,
+    project_id: str | None = None,
+    limit: int | None = 1000,
+    before: tuple[int, int] | None = None,
 ) -> list[TopicRecord]:
-    """Return live topics that `identity` may see, the one with the newest activity first."""
-    validate.check_limit(limit, high=100_000)
+    """Return live topics that `identity` may see, the one with the newest activity first.
+
+    At most `limit`, or all of them (None); with `before` (updated_at, seq) those behind it only.
+    """
+    most = _ALL if limit is None else validate.check_limit(limit, high=100_000)
     if project_id is not None:
         access.visible_row(source, identity, "project", project_id)
         name = "topics.of_project"
     else:
         name = "topics.all" if identity.all_users else "topics.visible"
-    parameters = {**_viewer(identity), "project": project_id, "limit": limit}
+    updated_at, seq = before or (_END, _END)
+    place = {"updated_at": updated_at, "seq": seq}
+    parameters = {**_viewer(identity), "project": project_id, "limit": most, **place}
     return [rows.topic_record(row) for row in source.all(queries.sql(name), parameters)]
+
+
+def topic_total(source: Querying, identity: Identity) -> int:
+    """Return how many live topics `identity` may see."""
+    listed = queries.sql("topics.all" if identity.all_users else "topics.visible")
+    parameters = {**_viewer(identity), "limit": _ALL, "updated_at": _END, "seq": _END}
+    counted = f"SELECT count(*) FROM ({listed})"  # noqa: S608 - a text of ours
+    return int(source.scalar(counted, parameters))
 
 
 def topic_counts(source: Querying, identity: Identity, topic_ids: Sequence[str]) -> dict[str, int]:

@@ -1,7 +1,7 @@
 """Deleting for good what is in the trash, in transactions of bounded size.
 
-From the inside out: pictures first, then what is empty. A picture whose paid call has no known end
-is kept, with what it lies in, until somebody settles it: its reservation must not get lost.
+From the inside out: pictures first, then what is empty. A picture whose call is under way, or has
+no known end, is kept, with what it lies in, until that is settled: its costs must not get lost.
 """
 
 from __future__ import annotations

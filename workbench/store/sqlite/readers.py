@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import sqlite3
 import threading
 import time
@@ -90,22 +91,10 @@ class Readers:
             The files that the writer has open; connections on other ones are not used.
         """
         db = self._take(identity)
-        healthy = False
-        try:
+        with contextlib.ExitStack() as lent:
+            lent.push(functools.partial(self._read, identity, db))
             db.execute("BEGIN")
             yield Reader(db, self._alive)
-            healthy = True
-        except sqlite3.Error as error:
-            if (readable := connect.translate(error, self._path)) is not error:
-                raise readable from error
-            healthy = True  # a wrong statement, not a broken connection
-            raise
-        except Exception:
-            healthy = True
-            raise
-        finally:
-            if not self._forked:
-                self._give_back(identity, db, healthy=healthy)
 
     def data_version(self, identity: connect.Identity) -> int:
         """A number that differs whenever another connection has committed since the last call."""
@@ -127,17 +116,13 @@ class Readers:
         Waits for blocks that are still reading, but not for ever.
         """
         until = time.monotonic() + LONGEST_READ_S
-        with self._lock:
-            self._paused = True
-            try:
+        try:
+            with self._lock:
+                self._paused = True
                 self._close_idle()
                 while self._all and (left := until - time.monotonic()) > 0:
                     self._lock.wait(left)
                     self._close_idle()
-            except BaseException:
-                self._paused = False
-                raise
-        try:
             yield
         finally:
             with self._lock:
@@ -170,6 +155,26 @@ class Readers:
         if not self._forked:
             with self._lock:
                 self._discard(db)
+
+    def _read(
+        self,
+        identity: connect.Identity,
+        db: sqlite3.Connection,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        _frames: object,
+    ) -> None:
+        """Take a reader back at the end of a block, which may be an error."""
+        readable = error
+        if isinstance(error, sqlite3.Error):
+            readable = connect.translate(error, self._path)
+        if not self._forked:
+            # What is not translated is a wrong statement, or an error of the block's own; after an
+            # interrupt nobody knows what state the connection is in.
+            sound = kind is None or (issubclass(kind, Exception) and readable is error)
+            self._give_back(identity, db, healthy=sound)
+        if readable is not None and readable is not error:
+            raise readable from error
 
     def _alive(self) -> None:
         if self._closed or self._forked:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from workbench.domain.ids import new_id
 from workbench.domain.jobs import AttemptState
 from workbench.domain.limits import VisitorLimits
-from workbench.domain.money import TOKEN
 from workbench.domain.records import GenerationRecord, Identity, Price
 from workbench.domain.status import ErrorKind, Status
 from workbench.errors import InvalidRequest, NotAllowed
@@ -34,12 +33,18 @@ def retry(
     It has the same settings and seed; the old one and its error stay. A second call while that
     retry has not ended returns it instead of making another (a double click).
 
-    Args:
-        tx: a FULL transaction.
-        identity: who asks.
-        generation_id: the ended generation.
-        price: what is reserved for the new one, from its owner's balance.
-        limits: how much a visitor may make (None: no limits).
+    Parameters
+    ----------
+    tx:
+        a FULL transaction.
+    identity:
+        who asks.
+    generation_id:
+        the ended generation.
+    price:
+        what is reserved for the new one, from its owner's balance.
+    limits:
+        how much a visitor may make (None: no limits).
 
     Returns
     -------
@@ -129,13 +134,19 @@ def resolve_unknown(
 ) -> GenerationRecord:
     """Settle a paid call without a known end, as a person says.
 
-    Args:
-        tx: a FULL transaction.
-        identity: who decides.
-        generation_id: a generation whose detail is outcome_unknown.
-        outcome: "charged" (failed, the reserved price is booked), "not_charged" (failed, the
-            reservation is released) or "retry" (not charged, and queued again at the same price).
-        limits: how much a visitor may make (None: no limits).
+    Parameters
+    ----------
+    tx:
+        a FULL transaction.
+    identity:
+        who decides.
+    generation_id:
+        a generation whose detail is outcome_unknown.
+    outcome:
+        "charged" (failed, the reserved price is booked), "not_charged" (failed, the
+        reservation is released) or "retry" (not charged, and queued again at the same price).
+    limits:
+        how much a visitor may make (None: no limits).
 
     Returns
     -------
@@ -164,11 +175,7 @@ def resolve_unknown(
     jobs.end_if_done(tx, row["job_id"], AttemptState.UNKNOWN)
     if outcome != "retry":
         return siblings.record(tx, generation_id)
-    price = Price(
-        unit=row["unit"] or TOKEN,
-        amount_micro=row["reserved_micro"],
-        version=row["rate_version"] or 0,
-    )
+    price = jobs.reserved(row)
     visitors.check(tx, limits, row["owner"], 1, price, now=tx.now)
     caps.check(tx, row["owner"], row["topic_id"], price, 1, now=tx.now)
     return siblings.record(tx, _again(tx, row, price))

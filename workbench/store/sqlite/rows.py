@@ -338,6 +338,7 @@ def topic_record(row: sqlite3.Row) -> TopicRecord:
         deleted_at=row["deleted_at"],
         rev=row["rev"],
         meta=from_json(row["meta"]),
+        seq=row["seq"],
     )
 
 

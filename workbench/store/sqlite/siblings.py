@@ -43,10 +43,14 @@ _SHARED = (
 def insert(tx: Transaction, row: sqlite3.Row, fields: Mapping[str, Any]) -> str:
     """Insert a generation beside `row`, with its inputs, and return the new id.
 
-    Args:
-        tx: the transaction.
-        row: the generation (all columns) that it repeats or replaces.
-        fields: columns of the new one that differ; `status` and what goes with it at least.
+    Parameters
+    ----------
+    tx:
+        the transaction.
+    row:
+        the generation (all columns) that it repeats or replaces.
+    fields:
+        columns of the new one that differ; `status` and what goes with it at least.
     """
     id = new_id()
     values = {name: row[name] for name in _SHARED}

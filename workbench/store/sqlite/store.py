@@ -5,59 +5,40 @@ What a method does is said where it is done, in the module that it names.
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
 from workbench.domain.records import (
     AssetRecord,
-    AttemptRecord,
-    BatchRecord,
-    Cap,
     ChangePage,
-    GenerationRecord,
     Identity,
-    InputRecord,
     Json,
     Judgement,
-    LedgerEntry,
     LogEntry,
     MessageRecord,
-    Price,
-    ProjectRecord,
-    Spent,
-    TopicRecord,
     TrashItem,
 )
-from workbench.domain.status import Status
-from workbench.domain.submissions import NewBatch, NewImport
-from workbench.errors import NotAllowed
 from workbench.ports import Clock, GenerationQuery, RunnerInfo
 from workbench.store.sqlite import (
-    caps,
     connect,
     feed,
     frame,
     judgements,
-    ledger,
     log,
     lookups,
     messages,
-    pages,
-    prices,
-    projects_topics,
     purge,
     rows,
     settings,
-    submit,
     trash,
     validate,
 )
 from workbench.store.sqlite.database import Database
 from workbench.store.sqlite.job_store import JobOperations
+from workbench.store.sqlite.library_store import LibraryOperations
+from workbench.store.sqlite.money_store import MoneyOperations
 from workbench.store.sqlite.view_store import ViewOperations
 from workbench.store.sqlite.writer import Transaction
 
@@ -66,7 +47,7 @@ T = TypeVar("T")
 _FOREVER = 2**62  # ms
 
 
-class SqliteStore(JobOperations, ViewOperations):
+class SqliteStore(LibraryOperations, JobOperations, ViewOperations, MoneyOperations):
     """One workspace in one SQLite file.
 
     Parameters
@@ -108,180 +89,6 @@ class SqliteStore(JobOperations, ViewOperations):
     def _full(self, work: Callable[[Transaction], T]) -> Future[T]:
         return self.database.write(work, full=True)
 
-    # -- projects and topics ------------------------------------------------------------------
-    def create_project(self, identity: Identity, title: str) -> Future[ProjectRecord]:
-        """See `projects_topics.create_project`."""
-        return self._full(lambda tx: projects_topics.create_project(tx, identity, title))
-
-    def update_project(
-        self,
-        identity: Identity,
-        id: str,
-        *,
-        title: str | None = None,
-        visibility: str | None = None,
-    ) -> Future[ProjectRecord]:
-        """See `projects_topics.update_project`."""
-        return self._full(
-            lambda tx: projects_topics.update_project(
-                tx, identity, id, title=title, visibility=visibility
-            )
-        )
-
-    def project(self, identity: Identity, id: str) -> ProjectRecord:
-        """See `projects_topics.project`."""
-        with self.database.reading() as reader:
-            return projects_topics.project(reader, identity, id)
-
-    def projects(self, identity: Identity) -> list[ProjectRecord]:
-        """See `projects_topics.projects`."""
-        with self.database.reading() as reader:
-            return projects_topics.projects(reader, identity)
-
-    def create_topic(
-        self, identity: Identity, title: str = "", *, project_id: str | None = None
-    ) -> Future[TopicRecord]:
-        """See `projects_topics.create_topic`."""
-        return self._full(
-            lambda tx: projects_topics.create_topic(tx, identity, title, project_id=project_id)
-        )
-
-    def update_topic(
-        self,
-        identity: Identity,
-        id: str,
-        *,
-        title: str | None = None,
-        title_source: str = "user",
-        project_id: str | None = None,
-        visibility: str | None = None,
-        cover_generation_id: str | None = None,
-        meta: Json | None = None,
-    ) -> Future[TopicRecord]:
-        """See `projects_topics.update_topic`."""
-        return self._full(
-            lambda tx: projects_topics.update_topic(
-                tx,
-                identity,
-                id,
-                title=title,
-                title_source=title_source,
-                project_id=project_id,
-                visibility=visibility,
-                cover_generation_id=cover_generation_id,
-                meta=meta,
-            )
-        )
-
-    def topic(self, identity: Identity, id: str) -> TopicRecord:
-        """See `projects_topics.topic`."""
-        with self.database.reading() as reader:
-            return projects_topics.topic(reader, identity, id)
-
-    def topics(
-        self, identity: Identity, *, project_id: str | None = None, limit: int = 1000
-    ) -> list[TopicRecord]:
-        """See `projects_topics.topics`."""
-        with self.database.reading() as reader:
-            return projects_topics.topics(reader, identity, project_id=project_id, limit=limit)
-
-    def topic_counts(self, identity: Identity, topic_ids: Sequence[str]) -> dict[str, int]:
-        """See `projects_topics.topic_counts`."""
-        with self.database.reading() as reader:
-            return projects_topics.topic_counts(reader, identity, topic_ids)
-
-    def topic_covers(self, identity: Identity, topic_ids: Sequence[str]) -> dict[str, str]:
-        """See `projects_topics.topic_covers`."""
-        with self.database.reading() as reader:
-            return projects_topics.topic_covers(reader, identity, topic_ids)
-
-    # -- batches and generations --------------------------------------------------------------
-    def submit_batch(self, new: NewBatch) -> Future[BatchRecord]:
-        """See `submit.submit_batch`."""
-        return self._full(lambda tx: submit.submit_batch(tx, new))
-
-    def import_images(self, new: NewImport) -> Future[BatchRecord]:
-        """See `submit.import_images`."""
-        return self._full(lambda tx: submit.import_images(tx, new))
-
-    def record_asset(self, asset: AssetRecord) -> Future[None]:
-        """See `submit.record_asset`."""
-        return self._full(lambda tx: submit.record_asset(tx, asset))
-
-    def batch(self, identity: Identity, id: str) -> BatchRecord:
-        """See `lookups.batch`."""
-        with self.database.reading() as reader:
-            return lookups.batch(reader, identity, id)
-
-    def batches(
-        self, identity: Identity, topic_id: str, *, limit: int = 20, cursor: str | None = None
-    ) -> tuple[list[BatchRecord], str | None]:
-        """See `pages.batches`."""
-        with self.database.reading() as reader:
-            return pages.batches(reader, identity, topic_id, limit=limit, cursor=cursor)
-
-    def generation(self, identity: Identity, id: str) -> GenerationRecord:
-        """See `lookups.generation`."""
-        with self.database.reading() as reader:
-            return lookups.generation(reader, identity, id)
-
-    def generations(
-        self, identity: Identity, query: GenerationQuery
-    ) -> tuple[list[GenerationRecord], str | None]:
-        """See `pages.generations`."""
-        with self.database.reading() as reader:
-            return pages.generations(reader, identity, query)
-
-    def batch_generations(
-        self, identity: Identity, batch_id: str, *, history: bool = False
-    ) -> list[GenerationRecord]:
-        """See `lookups.batch_generations`."""
-        with self.database.reading() as reader:
-            return lookups.batch_generations(reader, identity, batch_id, history=history)
-
-    def batch_counts(self, batch_id: str) -> dict[Status, int]:
-        """See `lookups.batch_counts`."""
-        with self.database.reading() as reader:
-            return lookups.batch_counts(reader, batch_id)
-
-    def batch_open(self, batch_id: str) -> int:
-        """See `lookups.batch_open`."""
-        with self.database.reading() as reader:
-            return lookups.batch_open(reader, batch_id)
-
-    def inputs(self, generation_ids: Sequence[str]) -> list[InputRecord]:
-        """See `lookups.inputs`."""
-        with self.database.reading() as reader:
-            return lookups.inputs(reader, generation_ids)
-
-    def attempts(self, generation_id: str) -> list[AttemptRecord]:
-        """See `lookups.attempts`."""
-        with self.database.reading() as reader:
-            return lookups.attempts(reader, generation_id)
-
-    def attempts_of(self, identity: Identity, *, limit: int = 200) -> list[AttemptRecord]:
-        """See `lookups.attempts_of`."""
-        with self.database.reading() as reader:
-            return lookups.attempts_of(reader, identity, limit=limit)
-
-    def asset(self, id: str) -> AssetRecord:
-        """See `lookups.asset`."""
-        with self.database.reading() as reader:
-            return lookups.asset(reader, id)
-
-    def asset_visible(self, identity: Identity, asset_id: str) -> bool:
-        """See `lookups.asset_visible`."""
-        with self.database.reading() as reader:
-            return lookups.asset_visible(reader, identity, asset_id)
-
-    def asset_generations(
-        self, identity: Identity, asset_ids: Sequence[str]
-    ) -> list[tuple[str, str, GenerationRecord]]:
-        """See `lookups.asset_generations`."""
-        with self.database.reading() as reader:
-            return lookups.asset_generations(reader, identity, asset_ids)
-
-    # -- judgements, trash ----------------------------------------------------------------------
     def judge(self, identity: Identity, values: Mapping[str, Mapping[str, Any]]) -> Future[int]:
         """See `judgements.judge`."""
         return self._full(lambda tx: judgements.judge(tx, identity, values))
@@ -303,6 +110,11 @@ class SqliteStore(JobOperations, ViewOperations):
         """See `trash.trash_items`."""
         with self.database.reading() as reader:
             return trash.trash_items(reader, identity)
+
+    def trashed_pictures(self, identity: Identity, ids: Sequence[str]) -> dict[str, AssetRecord]:
+        """See `trash.pictures`."""
+        with self.database.reading() as reader:
+            return trash.pictures(reader, identity, ids)
 
     def purge(
         self, identity: Identity | None, *, deleted_before_ms: int | None = None
@@ -442,77 +254,6 @@ class SqliteStore(JobOperations, ViewOperations):
         with self.database.reading() as reader:
             return log.entries(reader, identity, limit=limit, kind=kind)
 
-    # -- money ------------------------------------------------------------------------------------
-    def grant(
-        self, identity: Identity, account: str, unit: str, amount_micro: int, reason: str
-    ) -> Future[LedgerEntry]:
-        """See `prices.grant`."""
-        return self._full(
-            lambda tx: prices.grant(tx, identity, account, unit, amount_micro, reason)
-        )
-
-    def balances(self, account: str) -> dict[str, int]:
-        """Return the balances of an account in micro-units, by unit."""
-        with self.database.reading() as reader:
-            return prices.balances(reader, account)
-
-    def ledger(self, identity: Identity, *, account: str | None = None) -> Iterator[LedgerEntry]:
-        """Iterate over the bookings of an account (default: one's own; the operator's: all).
-
-        Raises
-        ------
-            NotAllowed: somebody else's account.
-        """
-        if account is None and not identity.all_users:
-            account = identity.user
-        if account is None:
-            return self._bookings(None, None)
-        validate.check_text("account", account, limit=validate.MAX_NAME_CHARACTERS)
-        if account != identity.user and not identity.all_users:
-            raise NotAllowed(f"The account {account!r} belongs to somebody else.")
-        # Bookings are indexed by account and unit; an account has one or two.
-        units = [self._bookings(account, unit) for unit in self.balances(account)]
-        return heapq.merge(*units, key=attrgetter("seq"))
-
-    def _bookings(self, account: str | None, unit: str | None) -> Iterator[LedgerEntry]:
-        after = 0
-        while True:
-            with self.database.reading() as reader:
-                found = ledger.page(reader, account, unit, after)
-            if not found:
-                return
-            yield from found
-            after = found[-1].seq
-
-    def set_price(
-        self, identity: Identity, model: str, unit: str, amount_micro: int
-    ) -> Future[Price]:
-        """See `prices.set_price`."""
-        return self._full(lambda tx: prices.set_price(tx, identity, model, unit, amount_micro))
-
-    def tell_providers(self, name: str) -> Future[None]:
-        """See `prices.tell_providers`."""
-        return self.database.write(lambda tx: prices.tell_providers(tx, name))
-
-    def set_cap(self, identity: Identity, cap: Cap, *, remove: bool = False) -> Future[None]:
-        """See `caps.set_cap`."""
-        return self._full(lambda tx: caps.set_cap(tx, identity, cap, remove=remove))
-
-    def caps(self, identity: Identity) -> list[Cap]:
-        """See `caps.caps`."""
-        with self.database.reading() as reader:
-            return caps.caps(reader, identity, self.database.now_ms())
-
-    def spend(self, identity: Identity, by: str, *, since_ms: int = 0) -> list[Spent]:
-        """See `caps.spend`."""
-        with self.database.reading() as reader:
-            return caps.spend(reader, identity, by, since_ms)
-
-    def prices(self) -> dict[str, Price]:
-        """See `prices.prices`."""
-        with self.database.reading() as reader:
-            return prices.prices(reader)
-
     # -- messages, settings, runners --------------------------------------------------------------
     def say(
         self,
@@ -581,10 +322,10 @@ class SqliteStore(JobOperations, ViewOperations):
             yield from map(rows.asset_record, found)
             after = found[-1]["seq"]
 
-    def active_count(self, identity: Identity) -> int:
+    def active_count(self, identity: Identity, topic_id: str | None = None) -> int:
         """See `lookups.active_count`."""
         with self.database.reading() as reader:
-            return lookups.active_count(reader, identity)
+            return lookups.active_count(reader, identity, topic_id)
 
     def version_warning(self) -> str | None:
         """Return a sentence when this SQLite has a bug that matters here (see `connect`)."""

@@ -2,21 +2,24 @@
 
 Only the row that was deleted is marked; what lies in it is hidden through joins and comes back with
 it. A batch whose last picture goes is marked with that picture, by the same time stamp; either of
-both brings back both.
+both brings back both. The failed attempts that a picture took the place of go and come with it.
 """
 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from workbench.domain.records import Identity, TrashItem
+from workbench.domain.records import AssetRecord, Identity, TrashItem
 from workbench.errors import NotAllowed, NotFound
 from workbench.store.sqlite import access, control, projects_topics, purge, queries, rows, validate
 
 if TYPE_CHECKING:
     from workbench.store.sqlite.rows import Querying
     from workbench.store.sqlite.writer import Transaction
+
+MAX_IDS = 500
 
 
 def trash(tx: Transaction, identity: Identity, entity: str, id: str) -> int:
@@ -39,6 +42,8 @@ def trash(tx: Transaction, identity: Identity, entity: str, id: str) -> int:
     control.cancel_generations(tx, [open_one["id"] for open_one in open_ones])
     _mark(tx, identity, entity, id)
     if entity == "generation":
+        for earlier in tx.all(queries.sql("trash.live_before"), (id,)):
+            _mark(tx, identity, "generation", earlier["id"])
         left = tx.scalar(queries.sql("trash.live_of_batch"), (row["batch_id"],))
         if not left:
             _mark(tx, identity, "batch", row["batch_id"])
@@ -71,6 +76,8 @@ def restore(tx: Transaction, identity: Identity, entity: str, id: str) -> None:
         # It went because its last picture went (same stamp), not because somebody deleted it.
         if tx.all(queries.sql("trash.went_with_batch"), (batch["id"], batch["deleted_at"])):
             _unmark(tx, "batch", batch["id"])
+        for earlier in tx.all(queries.sql("trash.went_before"), (id,)):
+            _unmark(tx, "generation", earlier["id"])
     _unmark(tx, entity, id)
     if entity == "batch" and not tx.scalar(queries.sql("trash.has_generations"), (id,)):
         raise NotFound(entity, id)  # a purge is under way and took its pictures already
@@ -113,6 +120,16 @@ def trash_items(source: Querying, identity: Identity) -> list[TrashItem]:
             images=row["images"],
             deleted_at=row["deleted_at"],
             deleted_by=row["deleted_by"] or "",
+            topic_title=row["topic_title"],
+            picture_id=row["picture_id"],
         )
         for row in source.all(queries.sql("trash.items"), parameters)
     ]
+
+
+def pictures(source: Querying, identity: Identity, ids: Sequence[str]) -> dict[str, AssetRecord]:
+    """Return the images of one's own generations that lie in the trash, by generation."""
+    wanted = rows.to_json(validate.check_ids("generation", ids, limit=MAX_IDS))
+    parameters = {"user": identity.user, "all": int(identity.all_users), "ids": wanted}
+    found = source.all(queries.sql("trash.pictures"), parameters)
+    return {row["generation_id"]: rows.asset_record(row) for row in found}

@@ -13,6 +13,7 @@ from workbench.domain.records import (
     GenerationView,
     Identity,
     ProjectRecord,
+    TopicPage,
     TopicView,
 )
 from workbench.store.sqlite import views
@@ -36,10 +37,17 @@ class ViewOperations:
         with self.database.reading() as reader:
             return views.batches(reader, identity, ids)
 
-    def topic_views(self, identity: Identity, ids: Sequence[str] | None = None) -> list[TopicView]:
+    def topic_views(self, identity: Identity, ids: Sequence[str]) -> list[TopicView]:
         """See `views.topics`."""
         with self.database.reading() as reader:
             return views.topics(reader, identity, ids)
+
+    def topic_page(
+        self, identity: Identity, *, limit: int = 1_000, cursor: str | None = None
+    ) -> TopicPage:
+        """See `views.topic_page`."""
+        with self.database.reading() as reader:
+            return views.topic_page(reader, identity, limit=limit, cursor=cursor)
 
     def project_views(
         self, identity: Identity, ids: Sequence[str] | None = None

@@ -19,6 +19,7 @@ from workbench.domain.records import (
     Identity,
     Judgement,
     ProjectRecord,
+    TopicPage,
     TopicView,
 )
 from workbench.store.sqlite import (
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 MAX_IDS = 500
 MAX_PAGE_IMAGES = 1_000  # a page of batches ends before that, with one batch at least
 MAX_ACTIVE = 200
-MAX_TOPICS = 1_000
+MAX_TOPICS = 1_000  # of a page
 DIRECTIONS = ("older", "newer")
 _END = 2**62  # beyond every seq
 _LOOKED_AT = 1_000
@@ -102,17 +103,37 @@ def batches(source: Querying, identity: Identity, ids: Sequence[str]) -> dict[st
     return {row["id"]: rows.batch_record(row) for row in found}
 
 
-def topics(
-    source: Querying, identity: Identity, ids: Sequence[str] | None = None
-) -> list[TopicView]:
-    """Return live topics that are to be seen: those of `ids`, or all (latest activity first)."""
-    if ids is None:
-        listed = [t.id for t in projects_topics.topics(source, identity, limit=MAX_TOPICS)]
-        wanted = rows.to_json(listed)
-    else:
-        wanted = _ids("topic", ids)
-    found = source.all(queries.sql("views.topics"), _viewer(identity, ids=wanted))
+def topics(source: Querying, identity: Identity, ids: Sequence[str]) -> list[TopicView]:
+    """Return those of at most 500 topics that are live and to be seen, in their order."""
+    return _topics(source, identity, _ids("topic", ids))
+
+
+def _topics(source: Querying, identity: Identity, ids: str) -> list[TopicView]:
+    found = source.all(queries.sql("views.topics"), _viewer(identity, ids=ids))
     return [TopicView(rows.topic_record(row), row["images"], row["cover_asset"]) for row in found]
+
+
+def topic_page(
+    source: Querying, identity: Identity, *, limit: int, cursor: str | None = None
+) -> TopicPage:
+    """Return live topics that are to be seen, the latest activity first.
+
+    Raises
+    ------
+        InvalidRequest: limit or cursor is wrong.
+    """
+    validate.check_limit(limit, high=MAX_TOPICS)
+    at = pages.parse_cursor(cursor, "t", "newest")
+    before = None if at is None else (at[0], at[1])
+    listed = projects_topics.topics(source, identity, limit=limit + 1, before=before)
+    shown = listed[:limit]
+    older = None
+    if len(listed) > limit:
+        older = pages.format_cursor("t", "newest", shown[-1].updated_at, shown[-1].seq)
+    is_all = at is None and older is None
+    total = len(shown) if is_all else projects_topics.topic_total(source, identity)
+    found = _topics(source, identity, rows.to_json([record.id for record in shown]))
+    return TopicPage(tuple(found), older, total)
 
 
 def projects(
@@ -237,33 +258,37 @@ def walk(
     """Return the completed pictures next to a generation in its topic, in the order of the feed.
 
     That is: batches newest first, within one by index. "next" gives those behind it, "previous"
-    those before it (the last one is its neighbour).
+    those before it (the last one is its neighbour); "first" and "last" give the outermost ones of
+    its topic.
 
     Returns
     -------
-        At most `limit` of them, and whether there are no more in this direction.
+        At most `limit` of them, and whether there are no more in this direction (of the outermost
+        ones: whether these are all).
 
     Raises
     ------
         NotFound: the generation is not there or not to be seen.
     """
     validate.check_limit(limit)
-    validate.check_choice("direction", direction, ("next", "previous"))
+    validate.check_choice("direction", direction, ("next", "previous", "first", "last"))
     start = access.visible_row(source, identity, "generation", generation_id)
     topic = access.visible_row(source, identity, "topic", start["topic_id"])
     if topic["hidden_at"] is not None:
         return [], True
+    upwards = direction in ("previous", "last")
+    if direction == "first":
+        batch = _END
+    elif direction == "last":
+        batch = -1  # below every seq
+    else:
+        batch = source.scalar("SELECT seq FROM batch WHERE id = ?", (start["batch_id"],))
     found = source.all(
-        queries.sql(f"views.walk_{direction}"),
-        {
-            "topic": topic["id"],
-            "batch": source.scalar("SELECT seq FROM batch WHERE id = ?", (start["batch_id"],)),
-            "idx": start["idx"],
-            "limit": limit + 1,
-        },
+        queries.sql("views.walk_previous" if upwards else "views.walk_next"),
+        {"topic": topic["id"], "batch": batch, "idx": start["idx"], "limit": limit + 1},
     )
     ids = [row["id"] for row in found[:limit]]
-    if direction == "previous":
+    if upwards:
         ids.reverse()
     views = generations(source, identity, ids)
     return [views[id] for id in ids if id in views], len(found) <= limit

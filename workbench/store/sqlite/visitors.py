@@ -6,7 +6,6 @@ both take the last place.
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from workbench.domain.limits import VisitorLimits, day_start, is_visitor
@@ -51,8 +50,7 @@ def check(
         return
     if 0 in (limits.images_per_day, limits.unfinished, limits.queue):
         raise LimitReached("Visitors cannot make images here.")
-    if price.by_provider and limits.usd_per_day is not None:
-        _check_money(source, limits.usd_per_day, user, price, n, since=day_start(now))
+    check_money(source, limits, user, price, n, now=now)
     if limits.images_per_day is not None:
         _check_day(images_made(source, user, day_start(now)), n, limits.images_per_day)
     if limits.unfinished is not None:
@@ -70,16 +68,45 @@ def images_made(source: Querying, user: str, since: int) -> int:
     return int(source.scalar(sql("visitors.made"), {"user": user, "since": since}))
 
 
-def _check_money(
-    source: Querying, most: Decimal, user: str, price: Price, n: int, *, since: int
+def check_money(
+    source: Querying,
+    limits: VisitorLimits | None,
+    user: str,
+    price: Price,
+    n: int,
+    *,
+    now: int,
+    already_micro: int = 0,
 ) -> None:
+    """Raise LimitReached if a visitor may not spend `n` times `price` of the operator's money.
+
+    Parameters
+    ----------
+    source, limits, user, price, n, now:
+        as for `check`.
+    already_micro:
+        what is reserved for them and counts as spent.
+    """
+    if limits is None or not is_visitor(user) or not price.by_provider:
+        return
+    most = limits.usd_per_day
+    if most is None:
+        return
     if most == 0:
         raise LimitReached(
             "This model costs real money and is not for visitors here. Choose another one."
         )
-    values = {"unit": price.unit, "user": user, "topic": None, "since": since}
+    if price.is_unknown:
+        # Nothing would ever fill the limit, and it is somebody else's money.
+        raise LimitReached(
+            "Nobody knows before what this model costs, so that it cannot be kept within the "
+            f"{amount_text(to_micro(most), price.unit)} a day that are the limit here. Choose "
+            "another one."
+        )
+    values = {"unit": price.unit, "user": user, "topic": None, "since": day_start(now)}
     spent = int(source.scalar(sql("caps.day"), values))
-    if spent + price.amount_micro * n > to_micro(most) or spent >= to_micro(most):
+    need = price.amount_micro * n - already_micro
+    if spent + need > to_micro(most) or spent >= to_micro(most):
         raise LimitReached(
             f"Your pictures of today have cost {amount_text(spent, price.unit)}, and "
             f"{amount_text(to_micro(most), price.unit)} a day is the limit here. Ask for fewer, "

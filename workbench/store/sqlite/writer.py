@@ -21,6 +21,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from workbench.domain.handover import Handover
 from workbench.errors import StoreError, WorkspaceDamaged
 from workbench.ports import Clock
 from workbench.store import forking
@@ -88,11 +89,12 @@ class Transaction:
 class _Write(Generic[T]):
     """A queued write and the promise made for it."""
 
-    __slots__ = ("full", "future", "work")
+    __slots__ = ("changed", "full", "future", "work")
 
     def __init__(self, work: Callable[[Transaction], T], *, full: bool) -> None:
         self.work = work
         self.full = full
+        self.changed = False  # once it is done: listeners should know
         self.future: Future[T] = Future()
         # An accepted write is done: whoever stops waiting for it does not undo it.
         self.future.set_running_or_notify_cancel()
@@ -224,14 +226,12 @@ class Writer:
     # -- the thread ---------------------------------------------------------------------------
     def _run(self) -> None:
         try:
-            try:
-                self._open_first()
-            except BaseException as error:  # noqa: BLE001 - goes to whoever opened the store
+            opened = Handover(self._open_first, readable=self._readable)
+            if opened.failed:
                 self._closing.set()
-                self._ready.set_exception(self._readable(error))
-                return
-            self._ready.set_result(None)
-            self._serve()
+            opened.settle(self._ready)
+            if not opened.failed:
+                self._serve()
         finally:
             self._shut()
 
@@ -266,7 +266,7 @@ class Writer:
         go_on = True
         changed = False
         write: _Write[Any] | None = first
-        settled: list[Callable[[], None]] = []
+        settled: list[tuple[Handover[Any], Future[Any]]] = []
         with self._gate:
             self._at_mutex = first
         try:
@@ -281,9 +281,9 @@ class Writer:
         try:
             until = time.monotonic() + LONGEST_HOLD_S
             while write is not None:
-                settle, has_changes = self._transact(write)
-                settled.append(settle)
-                changed |= has_changes
+                ending = self._transact(write)
+                settled.append((ending, write.future))
+                changed |= write.changed and not ending.failed
                 write = None
                 if time.monotonic() < until:
                     try:
@@ -296,8 +296,8 @@ class Writer:
         if changed:
             self._committed()
         # After that, so that the threads which wait for results do not delay the bell.
-        for settle in settled:
-            settle()
+        for ending, future in settled:
+            ending.settle(future)
         # And nobody waits for a checkpoint.
         if self._units * self._pages_per_unit >= self._next_checkpoint:
             self._checkpoint_now(wait=True)
@@ -309,23 +309,21 @@ class Writer:
             write, self._at_mutex = self._at_mutex, None
             return write is not None
 
-    def _transact(self, write: _Write[T]) -> tuple[Callable[[], None], bool]:
-        """Run one write; return how to tell its caller, and whether listeners should know."""
-        future = write.future
-        try:
+    def _transact(self, write: _Write[T]) -> Handover[T]:
+        """Run one write, whatever becomes of it."""
+
+        def work() -> T:
             with self._inside():
-                result, changed = self._transaction(write)
-        except BaseException as error:  # noqa: BLE001 - the border: goes to the caller's future
-            readable = self._readable(error) if isinstance(error, sqlite3.Error) else error
-            return (lambda: future.set_exception(readable)), False
-        return (lambda: future.set_result(result)), changed
+                return self._transaction(write)
+
+        return Handover(work, readable=self._of_sqlite)
 
     @contextlib.contextmanager
     def _inside(self) -> Iterator[None]:
         with forking.in_sqlite, self.db_lock if self._exclusive else contextlib.nullcontext():
             yield
 
-    def _transaction(self, write: _Write[T]) -> tuple[T, bool]:
+    def _transaction(self, write: _Write[T]) -> T:
         try:
             db = self._guarded()
         except OSError as error:  # not one of the caller's own work
@@ -339,19 +337,19 @@ class Writer:
             tx = Transaction(db, self._clock.now_ms())
             result = write.work(tx)
             tx.execute("COMMIT")
-        except BaseException:
-            # A full disk has rolled back already.
+        finally:
+            # Not after the commit; and a full disk has rolled back already.
             if db.in_transaction:
                 with contextlib.suppress(sqlite3.Error):
                     db.execute("ROLLBACK")
-            raise
         self._units += 1 + db.total_changes - before
         if self.identity.wal != connect.file_identity(self._log):
             raise StoreError(
                 f"{self._path.name} or its log was deleted or replaced by another program during "
                 "this write, so it may be lost. Look whether it is there, then try again."
             )
-        return result, tx.changed
+        write.changed = tx.changed
+        return result
 
     def _begin(self, db: sqlite3.Connection) -> None:
         """BEGIN IMMEDIATE, waiting for as long as a foreign program locks the file."""
@@ -495,9 +493,12 @@ class Writer:
             if write is not None:
                 write.future.set_exception(connect.closed(forked=False))
 
-    def _readable(self, error: BaseException) -> BaseException:
+    def _of_sqlite(self, error: BaseException) -> BaseException:
         if isinstance(error, sqlite3.Error):
             return connect.translate(error, self._path)
+        return error  # of the caller's own work
+
+    def _readable(self, error: BaseException) -> BaseException:
         if isinstance(error, OSError):
             return connect.translate_os(error, self._path.parent)
-        return error
+        return self._of_sqlite(error)

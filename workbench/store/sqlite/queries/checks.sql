@@ -23,7 +23,12 @@ WHERE generation.status IN ('pending', 'queued', 'processing')
 
 -- name: job_without_work
 SELECT job.id FROM job
+-- What was cancelled after it was sent is followed to its end.
 WHERE job.state <> 'ended' AND NOT (job.state = 'running' AND job.cancel_requested = 1)
+  AND NOT EXISTS (
+      SELECT 1 FROM attempt
+      WHERE attempt.job_id = job.id AND attempt.state IN ('intent', 'submitted')
+  )
   AND NOT EXISTS (
       SELECT 1 FROM generation
       WHERE generation.job_id = job.id AND generation.status IN ('pending', 'queued', 'processing')

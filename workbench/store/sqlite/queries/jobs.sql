@@ -201,7 +201,10 @@ WHERE id IN (SELECT value FROM json_each(:jobs))
       SELECT 1 FROM generation
       WHERE generation.job_id = job.id AND generation.status IN ('pending', 'queued', 'processing')
   )
-RETURNING id;
+  AND NOT EXISTS (
+      SELECT 1 FROM attempt
+      WHERE attempt.job_id = job.id AND attempt.state IN ('intent', 'submitted')
+  );
 
 -- name: ask_runners_to_cancel
 UPDATE job
@@ -212,10 +215,6 @@ WHERE id IN (SELECT value FROM json_each(:jobs))
       SELECT 1 FROM generation
       WHERE generation.job_id = job.id AND generation.status IN ('pending', 'queued', 'processing')
   );
-
--- name: close_attempts_of_many
-UPDATE attempt SET state = 'unknown', finished_at = max(:now, started_at, coalesce(sent_at, 0))
-WHERE job_id IN (SELECT value FROM json_each(:jobs)) AND state IN ('intent', 'submitted');
 
 -- name: pause
 UPDATE job INDEXED BY job_claim
@@ -285,14 +284,53 @@ ORDER BY seq;
 -- name: active_retry
 SELECT id FROM generation
 WHERE retry_of = ? AND status IN ('pending', 'queued', 'processing')
+  AND detail_key IS NOT 'outcome_unknown'
 ORDER BY seq DESC
 LIMIT 1;
 
--- name: adopted
-SELECT id FROM generation
-WHERE retry_of = :id AND job_id = :job_id AND status = 'completed'
-ORDER BY seq
+-- name: late
+-- What came for a generation after its end: a picture, what was charged without one, or the doubt.
+SELECT * FROM generation
+WHERE retry_of = :id AND job_id = :job_id AND status <> 'cancelled'
+ORDER BY status = 'completed' DESC, status = 'failed' DESC, seq
 LIMIT 1;
 
+-- name: owed
+-- Cancelled since the open submission began, and nothing stands beside them yet: what became of
+-- them only the answer can say.
+SELECT generation.* FROM attempt
+CROSS JOIN generation INDEXED BY generation_job ON generation.job_id = attempt.job_id
+WHERE attempt.job_id = :job_id AND attempt.state IN ('intent', 'submitted')
+  AND generation.status = 'cancelled' AND generation.finished_at >= attempt.started_at
+  AND NOT EXISTS (
+      SELECT 1 FROM generation AS other INDEXED BY generation_job
+      WHERE other.job_id = :job_id
+        AND (other.id = generation.retry_of
+             OR (other.retry_of = generation.id AND other.status <> 'cancelled'))
+  )
+ORDER BY generation.idx, generation.seq;
+
+-- name: is_sent
+SELECT EXISTS (
+    SELECT 1 FROM attempt WHERE job_id = ? AND state IN ('intent', 'submitted'));
+
+-- name: unknown_with_reference
+-- Waiting for a person, although their provider can be asked once more by what it gave.
+SELECT DISTINCT job.* FROM generation INDEXED BY generation_status
+CROSS JOIN job ON job.id = generation.job_id
+CROSS JOIN attempt ON attempt.job_id = job.id
+WHERE generation.status = 'processing' AND generation.detail_key = 'outcome_unknown'
+  AND job.state = 'unknown' AND job.provider = ? AND job.deaths < ?
+  AND attempt.state = 'unknown' AND attempt.resumable
+  AND attempt.seq = (SELECT max(last.seq) FROM attempt AS last WHERE last.job_id = job.id)
+ORDER BY job.seq;
+
+-- name: reopen_unknown
+UPDATE attempt SET state = 'submitted', finished_at = NULL
+WHERE seq = (SELECT max(seq) FROM attempt WHERE job_id = ?) AND state = 'unknown';
+
 -- name: price_reserved
-SELECT -amount_micro FROM ledger WHERE attempt_key = ? AND kind = 'reserve';
+-- What a change gave back has a key of its own; the picture's own release is its end.
+SELECT -sum(amount_micro) FROM ledger
+WHERE generation_id = ?1 AND unit = (SELECT unit FROM generation WHERE id = ?1)
+  AND (kind = 'reserve' OR (kind = 'release' AND attempt_key <> ?1));

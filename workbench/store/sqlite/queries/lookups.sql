@@ -17,8 +17,8 @@ WHERE status IN ('pending', 'queued')
 
 -- name: active_count
 SELECT count(*) FROM generation INDEXED BY generation_status
-WHERE status IN ('pending', 'queued', 'processing') AND owner = ? AND deleted_at IS NULL
-  AND detail_key IS NOT 'outcome_unknown'
+WHERE status IN ('pending', 'queued', 'processing') AND owner = :user AND deleted_at IS NULL
+  AND detail_key IS NOT 'outcome_unknown' AND (:topic IS NULL OR topic_id = :topic)
 
 -- name: inputs
 SELECT i.* FROM json_each(?) AS wanted

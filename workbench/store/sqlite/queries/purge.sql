@@ -1,5 +1,6 @@
 -- What goes: rows in the trash since before :before (of :owner, or everybody's), and all within
--- them. Pictures that have not ended stay.
+-- them. Pictures that have not ended stay, and those whose call is still under way: what it costs
+-- is not known yet.
 
 -- name: generations
 SELECT g.* FROM generation AS g WHERE g.seq IN (
@@ -8,6 +9,9 @@ SELECT g.* FROM generation AS g WHERE g.seq IN (
         WHERE deleted_at IS NOT NULL AND deleted_at < :before
           AND (:owner IS NULL OR owner = :owner)
           AND status IN ('completed', 'failed', 'cancelled')
+          AND NOT EXISTS (
+              SELECT 1 FROM job WHERE job.id = generation.job_id AND job.state <> 'ended'
+          )
         LIMIT :limit
     )
     UNION
@@ -17,6 +21,7 @@ SELECT g.* FROM generation AS g WHERE g.seq IN (
         WHERE b.deleted_at IS NOT NULL AND b.deleted_at < :before
           AND (:owner IS NULL OR b.owner = :owner)
           AND x.status IN ('completed', 'failed', 'cancelled')
+          AND NOT EXISTS (SELECT 1 FROM job WHERE job.id = x.job_id AND job.state <> 'ended')
         LIMIT :limit
     )
     UNION
@@ -26,6 +31,7 @@ SELECT g.* FROM generation AS g WHERE g.seq IN (
         WHERE t.deleted_at IS NOT NULL AND t.deleted_at < :before
           AND (:owner IS NULL OR t.owner = :owner)
           AND x.status IN ('completed', 'failed', 'cancelled')
+          AND NOT EXISTS (SELECT 1 FROM job WHERE job.id = x.job_id AND job.state <> 'ended')
         LIMIT :limit
     )
     UNION
@@ -36,6 +42,7 @@ SELECT g.* FROM generation AS g WHERE g.seq IN (
         WHERE p.deleted_at IS NOT NULL AND p.deleted_at < :before
           AND (:owner IS NULL OR p.owner = :owner)
           AND x.status IN ('completed', 'failed', 'cancelled')
+          AND NOT EXISTS (SELECT 1 FROM job WHERE job.id = x.job_id AND job.state <> 'ended')
         LIMIT :limit
     )
     LIMIT :limit

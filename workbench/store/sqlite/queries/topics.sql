@@ -18,12 +18,14 @@ SELECT t.* FROM (
 CROSS JOIN topic AS t ON t.seq = mine.seq
 CROSS JOIN project AS p ON p.id = t.project_id
 WHERE t.deleted_at IS NULL AND p.deleted_at IS NULL
+  AND (t.updated_at, t.seq) < (:updated_at, :seq)
 ORDER BY t.updated_at DESC, t.seq DESC
 LIMIT :limit
 
 -- name: all
 SELECT t.* FROM topic AS t JOIN project AS p ON p.id = t.project_id
 WHERE t.deleted_at IS NULL AND p.deleted_at IS NULL
+  AND (t.updated_at, t.seq) < (:updated_at, :seq)
 ORDER BY t.updated_at DESC, t.seq DESC
 LIMIT :limit
 
@@ -32,6 +34,7 @@ SELECT t.* FROM topic AS t INDEXED BY topic_project JOIN project AS p ON p.id = 
 WHERE t.project_id = :project AND t.deleted_at IS NULL AND p.deleted_at IS NULL
   AND (:all OR t.owner = :user OR t.visibility = 'workspace'
        OR (t.visibility = 'team' AND t.team = :team))
+  AND (t.updated_at, t.seq) < (:updated_at, :seq)
 ORDER BY t.updated_at DESC, t.seq DESC
 LIMIT :limit
 
