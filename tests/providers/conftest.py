@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 import pytest
@@ -21,11 +21,13 @@ PLUGINS = ("builtin", "openai")
 @pytest.fixture(autouse=True)
 def few_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only two of the installed ones: tests add the others themselves, with an emulator each."""
-    monkeypatch.setattr(
-        plugins,
-        "entry_points",
-        lambda group: [one for one in entry_points(group=group) if one.name in PLUGINS],
-    )
+    monkeypatch.setattr(plugins, "entry_points", _few_of)
+
+
+@functools.cache
+def _few_of(group: str) -> list[EntryPoint]:
+    # Once in a process: it reads the metadata of every package, which took a tenth of these tests.
+    return [one for one in entry_points(group=group) if one.name in PLUGINS]
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from pathlib import Path
 import pytest
 
 import workbench as wb
+from tests.waiting import until
 from workbench.domain.jobs import ImageReady, JobRef, JobRequest, Queued, Running, Slot
 from workbench.domain.status import Operation
 from workbench.errors import ProviderError
@@ -33,7 +34,10 @@ from workbench.testing.emulators.server import Emulator, Fault
 from workbench.testing.pictures import png
 from workbench.workspace import engine as engines
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Cog's server has no Windows build")
+pytestmark = pytest.mark.skipif(
+    sys.platform == "win32",
+    reason="Not on Windows: the test starts Cog's server, which is not for it.",
+)
 
 FAST = functools.partial(Pace, first_s=0.02, longest_s=0.1)
 RETRIES = functools.partial(RunnerSettings, backoff_base_s=0.02, backoff_cap_s=0.1)
@@ -128,7 +132,7 @@ class Server:
             return "NONE"
 
     def wait_for(self, *states: str) -> None:
-        until(lambda: self.health() in states, 30)
+        until(lambda: self.health() in states, within_s=30)
 
     def kill(self) -> None:
         if self.process is not None:
@@ -206,13 +210,6 @@ def error_of(batch: wb.Batch):
     (generation,) = ended(batch).generations
     assert generation.error is not None, (generation.status, generation.detail)
     return generation.error
-
-
-def until(true, seconds=10.0):
-    limit = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < limit, "it did not come to that"
-        time.sleep(0.02)
 
 
 def picture(prompt: str, seed: int = 0, style: str = "plain", given: tuple[bytes, ...] = ()):
@@ -412,7 +409,7 @@ def test_a_server_that_dies_in_the_middle_is_asked_again_when_it_is_back(
         until(lambda: generation.record.step)
         own.kill()
         own.start()
-        until(lambda: generation.status.is_terminal, 20)
+        until(lambda: generation.status.is_terminal)
         assert generation.status == "completed"
     assert own.runs == [prompt] * 2
 

@@ -29,7 +29,10 @@ from workbench.testing.pictures import png
 URL = os.environ.get("COMFYUI_URL", "")
 pytestmark = [
     pytest.mark.real,
-    pytest.mark.skipif(not URL, reason="COMFYUI_URL names no server"),
+    pytest.mark.skipif(
+        not URL,
+        reason="Needs a ComfyUI: COMFYUI_URL is the address of one (CONTRIBUTING, Real servers).",
+    ),
 ]
 
 SLOW_STEPS = """
@@ -97,7 +100,10 @@ def server(ws):
 @pytest.fixture
 def slow(server):
     if not _asked("/object_info/SlowSteps")[1]:
-        pytest.skip("the server lacks the node SlowSteps (see SLOW_STEPS here)")
+        pytest.skip(
+            "Needs the node SlowSteps in that server: put SLOW_STEPS of this file into its "
+            "folder custom_nodes."
+        )
 
 
 def _asked(path: str, body: object = None, url: str = URL) -> tuple[int, object]:

@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 
 import workbench as wb
 from tests.providers.official import shipped
+from tests.providers.world import several
 from workbench.domain.jobs import JobRequest, Slot
 from workbench.domain.status import ErrorKind, Operation
 from workbench.errors import InvalidRequest, ProviderError
@@ -35,18 +36,14 @@ def own_folder(monkeypatch, tmp_path) -> Path:
 
 @pytest.fixture
 def emulator() -> Iterator[Make]:
-    opened = []
-
-    def make(speaks: str, **how) -> OpenAIEmulator:
+    def kind(speaks: str, **how) -> OpenAIEmulator:
         hosted = speaks == "together"
         how = {"streams": False, "string_errors": speaks == "stable-diffusion.cpp", **how}
         how.setdefault("key", "tgp_v1_0123456789" if hosted else None)
-        opened.append(OpenAIEmulator(speaks=speaks, **how))
-        return opened[-1].__enter__()
+        return OpenAIEmulator(speaks=speaks, **how)
 
-    yield make
-    for server in opened:
-        server.close()
+    with several(kind) as make:
+        yield lambda speaks, **how: make(speaks=speaks, **how)
 
 
 def added(ws, server: OpenAIEmulator, profile: str, **changes) -> OpenAIImages:

@@ -73,6 +73,19 @@ GIVEN = [
         options=lambda server: {"platform_url": server.platform_url},
         least={"reply": 1},
     ),
+    Vendor(
+        "bfl",
+        "bfl",
+        untold=("^GET /files/", "reply [45].. "),
+        least={"request": 100, "reply": 200},
+    ),
+    Vendor(
+        "pixverse",
+        "pixverse",  # somebody else's, after the vendor's pages: the vendor has none
+        newer=("Resp: None is not of type 'object'",),  # with an error
+        untold=("^GET /media/", "reply [45].. "),
+        least={"form": 20, "request": 10, "reply": 50},
+    ),
 ]
 
 

@@ -10,33 +10,18 @@ Faults that a server cannot have are not made up: which those are is said where 
 
 from __future__ import annotations
 
-import importlib
-import inspect
 import struct
-import threading
-import time
 import zlib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from decimal import Decimal
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-import workbench as wb
-from tests.providers.dialects import Dialect, all_dialects
-from tests.providers.world import fast
-from workbench.domain.jobs import Idempotency
-from workbench.domain.status import OUTCOME_UNKNOWN
-from workbench.providers.http import Patience
+from tests.providers.sweep import DIALECTS, Outcome, Sweep, sweeping
 from workbench.providers.stability import Stability
-from workbench.testing.emulators.server import Emulator, Fault, Seen
+from workbench.testing.emulators.server import Fault
 
-SECONDS = 15.0  # within which everything ends, on a busy machine
-GRANTED = 1_000
-DIALECTS = {one.name: one for one in all_dialects()}
 # Those whose answer is the picture itself, and an object of a name: they have no list.
 LISTLESS = {"stability", "stability_up", "hf", "comfy"}
 # They bill what they read, too, so that a refusal costs something without a picture.
@@ -126,144 +111,6 @@ ENDS: dict[str, frozenset[str]] = {
 }
 
 
-@dataclass
-class Outcome:
-    """What became of one picture."""
-
-    name: str
-    generation: wb.Generation
-
-    @property
-    def is_unknown(self) -> bool:
-        return self.generation.record.detail_key == OUTCOME_UNKNOWN
-
-    @property
-    def is_settled(self) -> bool:
-        return self.is_unknown or self.generation.status.is_terminal
-
-    @property
-    def is_booked(self) -> bool:
-        """Whether it is shown as charged, with a picture or without."""
-        error = self.generation.error
-        return self.generation.status == "completed" or (error is not None and error.charged)
-
-    @property
-    def word(self) -> str:
-        error = self.generation.error
-        if self.is_unknown:
-            return "unknown"
-        return str(self.generation.status.value if error is None else error.kind.value)
-
-
-class Sweep:
-    """A workspace and an emulator, with requests that meet a fault each."""
-
-    def __init__(self, ws: Any, dialect: Dialect, server: Emulator, group: str) -> None:
-        self.ws, self.dialect, self.server = ws, dialect, server
-        self._place = NAMELESS.get((dialect.name, group))
-        module, _, name = dialect.provider.partition(":")
-        self._kind = getattr(importlib.import_module(module), name)
-        self._lock = threading.Lock()
-        self._aimed: dict[bytes, Fault] = {}
-        self._next: Fault | None = None
-        self.met: list[Outcome] = []
-        self.siblings: list[Outcome] = []
-        self.is_free = False
-        server.fault_of = self._fault_of
-        ws.grant(GRANTED)
-
-    def _fault_of(self, seen: Seen) -> Fault | None:
-        """The fault for the request that would cost something, once."""
-        with self._lock:
-            if self._place is not None:
-                if not seen.path.partition("?")[0].endswith(self._place):
-                    return None
-                fault, self._next = self._next, None
-                return fault
-            for prompt in [one for one in self._aimed if one in seen.body]:
-                return self._aimed.pop(prompt)
-            return None
-
-    def provider(self, name: str, *, total_s: float = 20.0) -> str:
-        """Add a provider that nothing has failed with yet; return its model."""
-        takes = inspect.signature(self._kind).parameters
-        given: dict[str, Any] = self.dialect.options(self.server)
-        if "options" in takes or "pace" in takes:
-            given |= {"pace": fast, "patience": Patience(stall_s=total_s, total_s=total_s)}
-        provider = self._kind(name, **given)
-        self.is_free = provider.idempotency.kind is Idempotency.FREE
-        self.ws.add_provider(provider)
-        model = f"{name}:{self.dialect.model}"
-        self.ws.set_price(model, 1)
-        return model
-
-    def request_of(self, model: str) -> dict[str, Any]:
-        """What a request has besides prompt and model: an image where nothing is begun without."""
-        request = dict(self.dialect.request)
-        (found,) = [one for one in self.ws.models() if one.id == model]
-        if "references" in request and "generate" not in found.operations:
-            (source,) = request.pop("references")
-            request |= {"source": source, "operation": found.operations[0].value}
-        return request
-
-    def meet(self, what: str, fault: Fault) -> None:
-        """Have one request meet a fault; beside every other one a sibling is made."""
-        at = len(self.met)
-        total_s = 0.6 if fault.drip_s else 20.0
-        model = self.provider(f"{self.dialect.name}{at}", total_s=total_s)
-        prompt, other = f"the fox {at:02}", f"the owl {at:02}"
-        if self._place is not None:
-            self._next = fault
-        else:
-            self._aimed[prompt.encode()] = fault
-        asked = [(prompt, what, self.met), (other, "sibling", self.siblings)]
-        for text, name, found in asked if at % 2 == 0 else asked[:1]:
-            batch = self.ws.generate(text, model=model, **self.request_of(model))
-            found.append(Outcome(name, batch.generations[0]))
-            if self._place is not None:
-                self.settle()
-
-    def settle(self) -> None:
-        limit = time.monotonic() + SECONDS
-        while not all(one.is_settled for one in (*self.met, *self.siblings)):
-            assert time.monotonic() < limit, self.told()
-            time.sleep(0.02)
-
-    def told(self) -> list[tuple[str, str, Any]]:
-        return [(one.name, one.word, one.generation.error) for one in self.met]
-
-    # -- what must be true at the end --------------------------------------------------------------
-
-    def verify(self, *, text_only: int = 0) -> None:
-        """Compare what is shown with what was charged, the ledger and the doctor's opinion.
-
-        `text_only`: how many were charged for the text alone.
-        """
-        everything = [*self.met, *self.siblings]
-        assert not any(self._aimed), "a fault met nobody"
-        assert self._next is None, "a fault met nobody"
-        assert [one.word for one in self.siblings] == ["completed"] * len(self.siblings)
-        assert all(one.generation.asset for one in everything if one.word == "completed")
-        booked = sum(one.is_booked for one in everything)
-        unknown = sum(one.is_unknown for one in everything)
-        if not self.is_free:
-            charged = self.server.images_charged + text_only
-            assert booked <= charged <= booked + unknown, (charged, booked, unknown, self.told())
-        assert not (self.is_free and unknown), "what is free leaves no doubt"
-        left = Decimal(GRANTED - booked - unknown)
-        assert self.ws.balances()["token"] == left, self.told()
-        assert self.ws.doctor().problems == []
-        wrong = [one.text for one in self.ws.debug.entries() if "unexpected" in one.text]
-        assert wrong == []
-
-
-@contextmanager
-def sweeping(home: Path, name: str, group: str = "") -> Iterator[Sweep]:
-    dialect = DIALECTS[name]
-    with dialect.make_emulator() as server, wb.open(home / "ws", user="ada") as ws:
-        yield Sweep(ws, dialect, server, group)
-
-
 @pytest.fixture
 def quick_penalties(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Stability, "penalty_s", 0.05)
@@ -273,7 +120,7 @@ def quick_penalties(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.req("PRV-4", "PRV-7", "TOK-2", "TOK-5", "FEED-2")
 @pytest.mark.parametrize(("name", "group"), GROUPS, ids=[f"{n}-{g}" for n, g in GROUPS])
 def test_what_is_shown_is_what_was_charged(workspace_home: Path, name: str, group: str) -> None:
-    with sweeping(workspace_home, name, group) as sweep:
+    with sweeping(workspace_home, name, NAMELESS.get((name, group))) as sweep:
         for what, fault in FAULTS[group].items():
             sweep.meet(what, fault)
         sweep.settle()
@@ -382,11 +229,67 @@ def test_json_labelled_as_a_picture_is_read_and_an_empty_list_is_a_block(
         "no list": _json(b'{"created": 1}'),
     }
     with sweeping(workspace_home, name) as sweep:
-        sweep.server.fault_of = lambda _: faults[what]
-        for what in faults:
-            model = sweep.provider(f"{name}{len(sweep.met)}")
-            batch = sweep.ws.generate("a fox", model=model, **AT_ONCE[name])
-            sweep.met.append(Outcome(what, batch.generations[0]))
-            sweep.settle()
-        assert [one.word for one in sweep.met] == ["completed", "blocked", "unknown"], sweep.told()
+        words = _met(sweep, faults, **AT_ONCE[name])
+        assert words == ["completed", "blocked", "unknown"], sweep.told()
         sweep.verify()
+
+
+def _lists(name: str, *entries: str) -> dict[str, Fault]:
+    """An empty list of this name, and lists with an entry each that holds no picture."""
+    return {
+        text or "empty": _json(b'{"%s": [%s]}' % (name.encode(), text.encode()))
+        for text in ("", *entries)
+    }
+
+
+RENAMED = '{"a_name_of_2027": "aGk="}'
+PARTS = '{"content": {"parts": [%s]}, "finishReason": "STOP"}'
+# Answers of each dialect that makes a picture in one call: a list that is empty, then lists whose
+# entries cannot be read.
+ENTRIES: dict[str, dict[str, Fault]] = {
+    "oai": _lists("data", "{}", "null", RENAMED, '{"url": null, "b64_json": null}'),
+    "azure": _lists("data", "{}", "null", RENAMED),
+    "together": _lists("data", "{}", "null", RENAMED, '{"url": ""}'),
+    "openrouter": _lists("data", "{}", "null", RENAMED),
+    "imagen": _lists("predictions", "{}", "null", RENAMED, '{"mimeType": "image/png"}'),
+    "gemini": _lists("candidates", "{}", "null", PARTS % RENAMED, PARTS % "{}"),
+    "hf": _lists("images", "{}", "null", RENAMED, '{"url": ""}', '""'),
+}
+
+
+@pytest.mark.req("PRV-7", "TOK-2", "TOK-5")
+@pytest.mark.parametrize("name", ENTRIES)
+def test_an_entry_that_holds_no_picture_is_no_empty_list(workspace_home: Path, name: str) -> None:
+    """A vendor who gives a field another name has made the picture, and charges for it."""
+    with sweeping(workspace_home, name) as sweep:
+        first, *others = _met(sweep, ENTRIES[name], **AT_ONCE.get(name, {}))
+        assert first == "blocked", sweep.told()
+        assert others == ["unknown"] * (len(ENTRIES[name]) - 1), sweep.told()
+        sweep.verify()
+
+
+EVENTS = {
+    "oai": b'data: {"type": "image_generation.completed", "picture": "aGk="}\n\n',
+    "azure": b'data: {"type": "image_generation.completed", "picture": "aGk="}\n\n',
+    "openrouter": b'data: {"type": "image.finished", "b64_json": "aGk="}\n\ndata: [DONE]\n\n',
+}
+
+
+@pytest.mark.req("PRV-7", "TOK-2", "TOK-5")
+@pytest.mark.parametrize("name", EVENTS)
+def test_a_stream_whose_words_are_not_known_is_no_refusal(workspace_home: Path, name: str) -> None:
+    faults = {"stream": Fault(status=200, body=EVENTS[name], content_type="text/event-stream")}
+    with sweeping(workspace_home, name) as sweep:
+        assert _met(sweep, faults) == ["unknown"], sweep.told()
+        sweep.verify()
+
+
+def _met(sweep: Sweep, faults: Mapping[str, Fault], **params: Any) -> list[str]:
+    """Have a request of a provider of its own meet each fault; return what became of them."""
+    for what, fault in faults.items():
+        model = sweep.provider(f"{sweep.dialect.name}{len(sweep.met)}")
+        sweep.aim("a fox", fault)
+        batch = sweep.ws.generate("a fox", model=model, **params)
+        sweep.met.append(Outcome(what, batch.generations[0]))
+        sweep.settle()
+    return [one.word for one in sweep.met]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import json
 import pickle
@@ -10,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,7 +20,7 @@ from workbench.domain.status import ErrorKind
 from workbench.errors import ConfigurationError, ProviderError
 from workbench.providers.addresses import check_base_url
 from workbench.providers.failures import Said, of_status, retry_after_s
-from workbench.providers.http import Line, Patience
+from workbench.providers.http import Line, Patience, make_client
 from workbench.providers.redaction import Secret, plain, redact
 from workbench.providers.sse import EventReader, EventTooLarge, ServerEvent
 from workbench.testing.emulators.server import JSON, Emulator, Fault, Reply, Seen
@@ -48,6 +50,12 @@ def server() -> Iterator[Echo]:
 def line(**changes) -> Line:
     changes = {"secrets": lambda: [Secret(CANARY)], **changes}
     return Line("Example", **changes)
+
+
+def hurried(patience: Patience) -> Line:
+    """A line whose client is there: on a busy machine, making one takes longer than is waited."""
+    client = make_client(patience)
+    return line(patience=patience, client=lambda _patience: client)
 
 
 async def read(here: Line, url: str, *, max_bytes: int = BIG, **how) -> bytes:
@@ -133,7 +141,7 @@ async def test_a_finished_picture_is_fetched_without_a_key_and_only_from_where_i
 
 async def test_slow_drops_end_at_the_total_deadline(server):
     server.faults = [Fault(drip_s=0.05)]
-    error = await refused(line(patience=Patience(stall_s=5, total_s=0.3)), f"{server.url}/x")
+    error = await refused(hurried(Patience(stall_s=5, total_s=0.3)), f"{server.url}/x")
     assert (error.kind, error.maybe_sent) == (ErrorKind.TRANSIENT, True)
     assert "did not answer in time" in error.message
 
@@ -141,7 +149,7 @@ async def test_slow_drops_end_at_the_total_deadline(server):
 @pytest.mark.parametrize("patience", [Patience(total_s=0.2), Patience(stall_s=0.2)])
 async def test_a_silent_server_is_not_waited_for_longer_than_agreed(server, patience):
     server.faults = [Fault(pause_s=1.0)]
-    error = await refused(line(patience=patience), f"{server.url}/x")
+    error = await refused(hurried(patience), f"{server.url}/x")
     assert (error.kind, error.maybe_sent) == (ErrorKind.TRANSIENT, True)
 
 
@@ -156,6 +164,38 @@ async def test_more_bytes_than_allowed_are_not_read(server):
     for error in (declared, counted):
         assert "more bytes than are allowed" in error.message
         assert error.maybe_sent
+
+
+@pytest.mark.parametrize("error", [LookupError(f"header {CANARY}"), RuntimeError(), None])
+async def test_an_answer_is_kept_whatever_closing_its_connection_raises(error, caplog, monkeypatch):
+    class Body(httpx.AsyncByteStream):
+        async def __aiter__(self):
+            yield b"nobody reads it"
+
+        async def aclose(self):
+            if error is None:
+                await asyncio.Event().wait()
+            raise error
+
+    class Transport(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request):
+            return httpx.Response(200, stream=Body())
+
+        async def aclose(self):
+            raise OSError(f"header {CANARY}")
+
+    monkeypatch.setattr("workbench.providers.http._CLOSE_S", 0.01)
+    caplog.set_level("DEBUG", "workbench.providers.http")
+    here = line(client=lambda _patience: httpx.AsyncClient(transport=Transport()))
+    answer = await here.open("POST", "https://zoo.test/", json={}, creates=True)
+    await answer.close()
+    assert answer.status == 200
+    await here.close()
+    classes = [TimeoutError if error is None else type(error), OSError]
+    assert caplog.messages == [
+        f"a connection to Example was not closed well: {one.__name__}" for one in classes
+    ]
+    assert CANARY not in caplog.text
 
 
 async def test_what_is_compressed_is_not_read(server):

@@ -23,7 +23,8 @@ from PIL import Image, ImageChops
 
 import workbench as wb
 from tests.providers.sdcpp_world import Server, make_model, running
-from tests.providers.world import error_of, until
+from tests.providers.world import error_of
+from tests.waiting import until
 from workbench.domain.jobs import ImageReady, JobInput, JobRequest, Slot
 from workbench.domain.status import ErrorKind, Operation
 from workbench.errors import InvalidRequest, ProviderError
@@ -38,7 +39,9 @@ pytestmark = [
     pytest.mark.real,
     pytest.mark.timeout(300),  # a real model may be at work behind the address
     pytest.mark.skipif(
-        not (URL or BINARY), reason="neither SDCPP_URL nor SDCPP_SERVER names a server"
+        not (URL or BINARY),
+        reason="Needs stable-diffusion.cpp: SDCPP_SERVER is its program, or SDCPP_URL the address "
+        "of one that runs (CONTRIBUTING, Real servers).",
     ),
 ]
 PROFILE = "stable-diffusion.cpp"
@@ -65,7 +68,7 @@ def base_url(request, tmp_path_factory) -> Iterator[str]:
 def own(request, tmp_path) -> Iterator[Server]:
     """A server that a test may kill."""
     if not BINARY:
-        pytest.skip("a server that may be killed needs SDCPP_SERVER")
+        pytest.skip("Needs SDCPP_SERVER: the test kills the server, so it has to start its own.")
     with running(BINARY, request.getfixturevalue("model"), tmp_path) as server:
         yield server
 

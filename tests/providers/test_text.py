@@ -11,6 +11,7 @@ from typing import get_type_hints
 
 import pytest
 
+from tests.providers.world import several
 from workbench.errors import ErrorKind, InvalidRequest, ProviderError
 from workbench.providers import keys
 from workbench.providers.http import Patience
@@ -50,15 +51,8 @@ def server() -> Iterator[TextEmulator]:
 
 @pytest.fixture
 def another() -> Iterator:
-    opened = []
-
-    def make(**how) -> TextEmulator:
-        opened.append(TextEmulator(**how))
-        return opened[-1].__enter__()
-
-    yield make
-    for running in opened:
-        running.close()
+    with several(TextEmulator) as make:
+        yield make
 
 
 def model_of(dialect: str, server: TextEmulator, **changes):

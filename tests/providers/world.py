@@ -7,7 +7,8 @@ import io
 import json
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ PUT_OFF = (
     Fault(status=429, headers={"Retry-After": "0"}),
     Fault(status=429, headers={"Retry-After": "soon"}),
     Fault(status=429, headers={"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}),
+    Fault(status=429),
     Fault(status=500),
     Fault(status=503),
 )
@@ -36,6 +38,25 @@ FAST = functools.partial(Pace, first_s=0.01, longest_s=0.05)
 def fast() -> Pace:
     """Questions without waiting in between."""
     return FAST()
+
+
+def provider_on(kind: Callable[..., Any], name: str, server: Any, **changes: Any) -> Any:
+    """A provider on an emulator that asks without waiting in between."""
+    given = {"base_url": server.base_url, "key": server.key, "pace": fast, **changes}
+    return kind(name, **given)
+
+
+def added_to(ws: Any, provider: Any) -> Any:
+    """The provider, which the workspace has from now on."""
+    ws.add_provider(provider)
+    return provider
+
+
+@contextmanager
+def several(kind: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
+    """Starts emulators of a kind; all of them end with the block."""
+    with ExitStack() as opened:
+        yield lambda **how: opened.enter_context(kind(**how))
 
 
 def ended(batch: wb.Batch) -> wb.Batch:
@@ -53,13 +74,6 @@ def error_of(batch: wb.Batch):  # type: ignore[no-untyped-def]
     generation = only(batch)
     assert generation.error is not None, (generation.status, generation.detail)
     return generation.error
-
-
-def until(true: Callable[[], object], within_s: float = 10.0) -> None:
-    limit = time.monotonic() + within_s
-    while not true():
-        assert time.monotonic() < limit, "it did not come to that"
-        time.sleep(0.01)
 
 
 def noted(ws: Any, words: str, within_s: float = 5.0) -> bool:

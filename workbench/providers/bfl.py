@@ -46,7 +46,7 @@ from workbench.errors import InvalidRequest, ProviderError
 from workbench.providers import failures
 from workbench.providers.asking import object_of
 from workbench.providers.catalogue import Entry
-from workbench.providers.failures import billed, sentence_of
+from workbench.providers.failures import billed, lost_in_answer, sentence_of
 from workbench.providers.hosted import Hosted
 from workbench.providers.inputs import base64_of, inputs_of, read_input, read_mask
 from workbench.providers.pictures import Previews
@@ -268,6 +268,9 @@ class BFL(Hosted):
         result = told.get("result")
         result = result if isinstance(result, dict) else {}
         sample = result.get("sample")
+        if not sample and any(str(one).startswith(("https:", "data:")) for one in result.values()):
+            # A field of another name is no refusal.
+            raise _with_cost(lost_in_answer(self.title), told)
         if not sample:
             raise _with_cost(self._refused("", ErrorKind.BLOCKED), told)
         data = await self._fetch(sample)

@@ -8,14 +8,18 @@ Three layers, the later ones on top: the file that ships with the package, what
                  "operations": ["generate", "edit"], "max_images": 4, "max_references": 8,
                  "seeds": true, "previews": false, "gone": "2027-01-31",
                  "usd": {"per_image": "0.03", "per_megapixel": "0.015",
-                         "by": {"quality": {"low": "0.01"}}},
+                         "by": {"quality": {"low": "0.01"}},
+                         "by_size": {"quality": {"low": {"1024x768": "0.01", "least": "0.01",
+                                     "per_image": "0.008", "per_megapixel": "0.002"}}}},
                  "parameters": {"width": {"kind": "integer", "default": 1024, "minimum": 256,
                                           "maximum": 2048, "step": 16, "unit": "px"}},
                  "send": {"path": "flux-2-pro"}}]}
 
 An entry of a later layer changes the fields that it names; ``{"name": …, "removed": true}`` takes
 a model out. Without "usd" a model's price is not known before, unless it is "free": true. "send"
-is the dialect's own.
+is the dialect's own. "by_size" names the price of some sizes and how others are estimated (see
+`workbench.domain.rates.SizePrices`). A price is as of the day "priced" of its entry, or else
+"dated" of the file that names it, or else the one on which that file was changed.
 """
 
 from __future__ import annotations
@@ -24,6 +28,7 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
@@ -35,7 +40,7 @@ from typing import Any
 import platformdirs
 
 from workbench.domain.parameters import Model, Parameter, ParameterKind
-from workbench.domain.rates import Rate
+from workbench.domain.rates import Rate, SizePrices
 from workbench.domain.status import Operation
 from workbench.errors import ConfigurationError
 
@@ -44,6 +49,9 @@ FORMAT = 1
 _MAX_BYTES = 20_000_000
 _MOST_AT_ONCE = 10
 _NAME = re.compile(r"[A-Za-z0-9][\w./:@+-]{0,199}", re.ASCII)
+_SIZE = re.compile(r"[1-9]\d{1,4}x[1-9]\d{1,4}", re.ASCII)
+# How "by_size" prices what it does not list.
+_OTHER_SIZES = frozenset({"per_image", "per_megapixel", "least"})
 _LABELS = {"cfg_scale": "CFG scale", "output_format": "Format"}
 _PARAMETER_FIELDS = frozenset(
     ("kind", "default", "minimum", "maximum", "step", "choices", "unit", "label", "help", "group")
@@ -134,16 +142,26 @@ def load(data: str, provider: str) -> Catalogue:
             if path.stat().st_size > _MAX_BYTES:
                 raise ConfigurationError(f"{name} has more than {_MAX_BYTES:,} bytes.")
             text = path.read_text("utf-8")
+            changed = datetime.fromtimestamp(path.stat().st_mtime, UTC).date().isoformat()
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigurationError(f"{name} cannot be read: {error}") from None
-        whole = _laid_over(whole, _parsed(text, name))
+        whole = _laid_over(whole, _parsed(text, name), changed)
     return catalogue_of(whole, provider, f"{data}.json")
 
 
-def keep_refreshed(data: str, entries: Sequence[Mapping[str, Any]]) -> int:
+def keep_refreshed(data: str, entries: Sequence[Mapping[str, Any]], *, known: int = 0) -> int:
     """Write what a provider said about its models, in the place of what it said before.
 
     Entries that are not in order are left out: one strange model must not cost all the others.
+
+    Parameters
+    ----------
+    data:
+        Name of the data file, without ``.json``.
+    entries:
+        What it said of its models.
+    known:
+        How many more it named whose entries the package has: with some, there need be no others.
 
     Returns
     -------
@@ -153,7 +171,7 @@ def keep_refreshed(data: str, entries: Sequence[Mapping[str, Any]]) -> int:
     Raises
     ------
     ConfigurationError
-        None of them is in order; nothing is written.
+        None of them is in order, or the file cannot be written; the one before stays.
     """
     today = datetime.now(UTC).date().isoformat()
     kept = []
@@ -163,14 +181,22 @@ def keep_refreshed(data: str, entries: Sequence[Mapping[str, Any]]) -> int:
         except (KeyError, TypeError, ValueError, InvalidOperation, AttributeError):
             continue
         kept.append(dict(entry))
-    if not kept:
+    if not kept and (entries or not known):
         raise ConfigurationError("None of the models that were read can be used.")
     whole = {"format": FORMAT, "dated": today, "models": kept}
     place = own_folder() / f"{data}.refreshed.json"
-    place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     part = place.with_suffix(f".{os.getpid()}")
-    part.write_text(json.dumps(whole, indent=1), "utf-8")
-    part.replace(place)
+    try:
+        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        part.write_text(json.dumps(whole, indent=1), "utf-8")
+        part.replace(place)
+    except OSError as error:
+        with suppress(OSError):
+            part.unlink()
+        why = error.strerror or type(error).__name__
+        raise ConfigurationError(
+            f"{place.name} cannot be written: {why}. Look at {place.parent}."
+        ) from None
     return len(kept)
 
 
@@ -220,7 +246,7 @@ def entry_of(given: Mapping[str, Any], provider: str, dated: str) -> Entry:
     if gone is not None:
         remarks.append(f"It is switched off on {gone}.")
     if rate is not None:
-        remarks.append(f"Its price is as of {dated}.")
+        remarks.append(f"Its price is as of {_day(given.get('priced', dated))}.")
     model = Model(
         id=f"{provider}:{name}",
         provider=provider,
@@ -243,11 +269,18 @@ def entry_of(given: Mapping[str, Any], provider: str, dated: str) -> Entry:
     return Entry(model, MappingProxyType(dict(given.get("send", {}))), gone)
 
 
+def _day(text: Any) -> str:
+    try:
+        return date.fromisoformat(text).isoformat()
+    except (TypeError, ValueError):
+        raise ValueError("'priced' must be a day like 2026-11-21.") from None
+
+
 def rate_of(given: Mapping[str, Any] | None) -> Rate | None:
     """Make a rate of "usd"; None where nothing is known."""
     if given is None:
         return None
-    strange = set(given) - {"per_image", "per_megapixel", "by"}
+    strange = set(given) - {"per_image", "per_megapixel", "by", "by_size"}
     if strange:
         raise ValueError(f"'usd' has the unknown part {min(strange)!r}.")
     return Rate(
@@ -257,7 +290,26 @@ def rate_of(given: Mapping[str, Any] | None) -> Rate | None:
             name: {str(value): _usd(amount) for value, amount in table.items()}
             for name, table in given.get("by", {}).items()
         },
+        {
+            name: {str(value): _size_prices(prices) for value, prices in table.items()}
+            for name, table in given.get("by_size", {}).items()
+        },
     )
+
+
+def _size_prices(given: Mapping[str, Any]) -> SizePrices:
+    parts = {key: _usd(amount) for key, amount in given.items() if key in _OTHER_SIZES}
+    sizes = {key: _usd(amount) for key, amount in given.items() if key not in _OTHER_SIZES}
+    if parts.keys() != _OTHER_SIZES:
+        raise ValueError("a part of 'by_size' must say what other sizes cost.")
+    return SizePrices({_size(key): amount for key, amount in sizes.items()}, **parts)
+
+
+def _size(text: str) -> tuple[int, int]:
+    if not _SIZE.fullmatch(text):
+        raise ValueError(f"{text!r} is no size like '1024x768'.")
+    width, _, height = text.partition("x")
+    return int(width), int(height)
 
 
 def parameter_of(name: str, given: Mapping[str, Any]) -> Parameter:
@@ -302,8 +354,17 @@ def _parsed(text: str, name: str) -> dict[str, Any]:
     return value
 
 
-def _laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    models = {one["name"]: one for one in below["models"]}
+def _laid_over(below: dict[str, Any], above: dict[str, Any], changed: str) -> dict[str, Any]:
+    """Let the entries of one file win over those of another, part by part.
+
+    A price stays as old as the file that it comes from: a list of models that was read today and
+    names no prices makes none of them younger. Where a file does not say how old it is, the day on
+    which it was `changed` counts.
+    """
+    before = below["dated"]
+    now = above.get("dated", changed)
+    models = {one["name"]: {"priced": before, **one} for one in below["models"]}
     for one in above["models"]:
-        models[one["name"]] = {**models.get(one["name"], {}), **one}
+        under = models.get(one["name"], {"priced": now})
+        models[one["name"]] = {**under, **({"priced": now} if "usd" in one else {}), **one}
     return {**below, **above, "models": list(models.values())}

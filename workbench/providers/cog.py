@@ -109,7 +109,8 @@ class Cog(Predictor, OwnServer):
             There was no answer, or it says nothing of an input.
         """
         told = await self._ask("GET", self._address("/openapi.json"))
-        return self._discovered(model, told.value) | {"free": True}
+        entry = self._discovered(model, told.value, remark="The model that this server has.")
+        return entry | {"free": True}
 
     async def _read_models(self) -> Sequence[Mapping[str, Any]]:
         return [await self.discover()]
@@ -163,8 +164,11 @@ class Cog(Predictor, OwnServer):
 
     async def cancel(self, ref: JobRef) -> None:
         """Cancel the prediction; where it has ended there is nothing to cancel."""
-        with suppress(ProviderError):
+        try:
             await self._ask("POST", self._address(f"/predictions/{ref.remote_id}/cancel"))
+        except ProviderError as error:
+            if error.kind is not ErrorKind.BAD_REQUEST:  # that says: it knows no such prediction
+                raise
 
     async def _glance(self, url: str, index: int) -> JobEvent | None:
         """Look at a prediction whose call is under way; None where nothing is to be seen."""

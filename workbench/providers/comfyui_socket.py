@@ -15,12 +15,12 @@ import json
 import logging
 import struct
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 
 from workbench.providers.http import Headers, revealed
-from workbench.providers.redaction import bare
+from workbench.providers.redaction import Unframed
 
 _LARGEST_MESSAGE = 8 * 2**20
 _MOST_UNREAD = 32  # messages, until the server has to wait
@@ -110,22 +110,15 @@ class Socket:
             It did not come about.
         """
         options = await asyncio.to_thread(_options, client, url)
-        try:
+        with Unframed(_lost_or):
             connection = await _without_redirects(client)(
                 url, additional_headers=revealed(headers), **options
             )
-            try:
+            async with AsyncExitStack() as undo:
+                undo.push_async_callback(_cut, connection)  # nobody else could close it
                 await connection.send(_CAN)
-            except BaseException:  # also a cancel: nobody else could close it
-                await _cut(connection)
-                raise
+                undo.pop_all()
             return cls(connection, prompt_id)
-        except BaseException as error:  # noqa: BLE001 - raised again, without the client's frames
-            failed = _lost_or(error)
-        try:
-            raise failed
-        finally:
-            del failed  # or the error and this frame would keep one another
 
     async def next(self, timeout_s: float) -> Message | None:
         """Return the next message that says something; None if none came in time.
@@ -135,17 +128,12 @@ class Socket:
         SocketLost
             The connection broke off.
         """
-        try:
-            async with asyncio.timeout(timeout_s):
-                return await self._heard()
-        except TimeoutError:
-            return None
-        except BaseException as error:  # noqa: BLE001 - as in `open`
-            failed = _lost_or(error)
-        try:
-            raise failed
-        finally:
-            del failed  # as in `open`
+        with Unframed(_lost_or):
+            try:
+                async with asyncio.timeout(timeout_s):
+                    return await self._heard()
+            except TimeoutError:
+                return None
 
     async def _heard(self) -> Message:
         while True:
@@ -257,11 +245,9 @@ def _failures() -> tuple[type[Exception], ...]:
 def _lost_or(error: BaseException) -> BaseException:
     """Return SocketLost for what the client raises for connections, and anything else as it is.
 
-    Both are without frames, since those of the client hold the headers, and so the key.
+    Both are raised without frames, since those of the client hold the headers, and so the key.
     """
-    if isinstance(error, _failures()):
-        return SocketLost(type(error).__name__)
-    return bare(error)
+    return SocketLost(type(error).__name__) if isinstance(error, _failures()) else error
 
 
 def _options(client: Any, url: str) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import traceback
+from collections.abc import Callable, Iterator
 
 from workbench.domain.status import ErrorKind
 from workbench.errors import ProviderError
@@ -16,6 +17,52 @@ _BROKE_OFF = frozenset(
     {"ReadTimeout", "ReadError", "RemoteProtocolError", "ChunkedEncodingError", "WriteError"}
 )
 _NO_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory")
+
+
+class Foreign:
+    """A block in which libraries and models of other people run, which raise what they like.
+
+    What has a sentence leaves it as that, without the error before it, whose frames hold pictures
+    and weights. A bug goes on as it is, with empty frames; a cancel or an interrupt just goes on.
+
+    Parameters
+    ----------
+    sentence:
+        Returns the error for people; None for what is a bug.
+
+    Examples
+    --------
+    >>> try:
+    ...     with Foreign(lambda error: ProviderError(ErrorKind.UNAVAILABLE, "It is broken.")):
+    ...         {}["weights"]
+    ... except ProviderError as error:
+    ...     print(error, error.__context__)
+    It is broken. None
+    """
+
+    def __init__(self, sentence: Callable[[Exception], ProviderError | None]) -> None:
+        self._sentence = sentence
+
+    def __enter__(self) -> None:
+        """Begin the block."""
+
+    def __exit__(
+        self, _: type[BaseException] | None, error: BaseException | None, frames: object
+    ) -> None:
+        """Raise the sentence for an error, if there is one, from here."""
+        if not isinstance(error, Exception):
+            return
+        failure = self._sentence(error)
+        for one in _chain(error):
+            traceback.clear_frames(one.__traceback__)
+        if failure is None:
+            return
+        del error, frames
+        try:
+            raise failure
+        finally:
+            failure.__context__ = None  # Python has chained the error that it stands for
+            del failure  # or the error and this frame would keep one another
 
 
 def of_loading(error: BaseException, source: Source, device: str) -> ProviderError:

@@ -15,6 +15,9 @@ from workbench.domain.jobs import (
     Partial,
     Running,
 )
+from workbench.domain.status import ErrorKind
+from workbench.errors import ProviderError
+from workbench.providers.diffusers_failures import Foreign
 from workbench.providers.diffusers_loading import (
     Loaded,
 )
@@ -82,18 +85,23 @@ class Following:
     def _preview(self, latents: Any) -> None:
         started = time.monotonic()
         try:
-            if self._loaded.preview is None:
-                self._loaded.preview = Preview(self._loaded.pipeline)
-                started = time.monotonic()
-            if isinstance(self._loaded.preview, Preview):
-                data = self._loaded.preview.picture(self._pipeline, latents, self._size)
-                if data is not None:
-                    self._order.tell(Partial(data, self._index))
-        except Exception as error:  # noqa: BLE001 - a border, as in `paint`: it goes into the log
+            with Foreign(self._no_previews):
+                if self._loaded.preview is None:
+                    self._loaded.preview = Preview(self._loaded.pipeline)
+                    started = time.monotonic()
+                if isinstance(self._loaded.preview, Preview):
+                    data = self._loaded.preview.picture(self._pipeline, latents, self._size)
+                    if data is not None:
+                        self._order.tell(Partial(data, self._index))
+        except ProviderError as error:
             self._loaded.preview = False
-            self._order.tell(Log(f"No previews of {self._loaded.source.name}: {plain(str(error))}"))
+            self._order.tell(Log(str(error)))
         now = time.monotonic()
         self._preview_at = now + max(_PREVIEW_EVERY_S, _PREVIEW_SHARE * (now - started))
+
+    def _no_previews(self, error: Exception) -> ProviderError:
+        text = f"No previews of {self._loaded.source.name}: {plain(str(error))}"
+        return ProviderError(ErrorKind.INTERNAL, text)
 
     def _bar(self, iterable: Any = None, total: int | None = None) -> _Bar:
         return _Bar(self._tell_step, iterable, total)

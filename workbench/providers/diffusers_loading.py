@@ -13,6 +13,7 @@ from typing import Any
 
 from workbench.domain.status import ErrorKind
 from workbench.errors import ProviderError
+from workbench.providers.diffusers_failures import Foreign
 from workbench.providers.diffusers_preview import Preview
 from workbench.providers.diffusers_sources import Source, Traits, traits_of
 from workbench.providers.diffusers_studio import Order
@@ -95,16 +96,10 @@ def device_for(wanted: str) -> str:
     ProviderError
         They cannot be imported, or there is no such device.
     """
-    try:
+    with Foreign(_of_import):
         import diffusers  # noqa: F401 - here, so that a broken installation is a sentence
         import torch
         import transformers  # noqa: F401
-    except Exception as error:  # noqa: BLE001 - a border: a broken library raises what it likes
-        raise ProviderError(
-            ErrorKind.UNAVAILABLE,
-            "torch, diffusers or transformers is installed, but cannot be used: "
-            f"{plain(f'{type(error).__name__}: {error}')}",
-        ) from None
     has = {"cpu": True, "cuda": torch.cuda.is_available()}
     has["mps"] = torch.backends.mps.is_available()
     if wanted == "auto":
@@ -117,6 +112,14 @@ def device_for(wanted: str) -> str:
             f"There is no device {wanted} here for diffusers. There is: {there}.",
         )
     return wanted
+
+
+def _of_import(error: Exception) -> ProviderError:
+    return ProviderError(
+        ErrorKind.UNAVAILABLE,
+        "torch, diffusers or transformers is installed, but cannot be used: "
+        f"{plain(f'{type(error).__name__}: {error}')}",
+    )
 
 
 def load(source: Source, device: str, dtype: str) -> Loaded:

@@ -23,7 +23,7 @@ from workbench.domain.jobs import (
 )
 from workbench.domain.status import ErrorKind
 from workbench.errors import ProviderError, WorkbenchError
-from workbench.providers.diffusers_failures import of_loading, of_painting
+from workbench.providers.diffusers_failures import Foreign, of_loading, of_painting
 from workbench.providers.diffusers_following import Following
 from workbench.providers.diffusers_loading import (
     Loaded,
@@ -84,28 +84,22 @@ class Painter:
         started = time.monotonic()
         loaded = self._ready(order, source)
         loaded.brake.order = order
+        name, device = loaded.source.name, loaded.device
         try:
-            begin = _image_to_begin_with(request)
-            pipeline = _pipeline_for(loaded, from_image=begin is not None)
-            for slot in request.slots:
-                order.check()
-                order.tell(
-                    _painted(order, request, slot, loaded=loaded, pipeline=pipeline, begin=begin)
-                )
-        except Exception as error:
-            # A border: libraries and models of other people run here. What has no sentence goes on.
-            # In this thread's frames lie pictures; the exception must not keep them.
-            failure = of_painting(error, loaded.source.name, loaded.device)
-            _forget_frames(error)
-            if failure is None:
-                raise
-        else:
+            with Foreign(lambda error: of_painting(error, name, device)):
+                begin = _image_to_begin_with(request)
+                made = _pipeline_for(loaded, from_image=begin is not None)
+                for slot in request.slots:
+                    order.check()
+                    order.tell(
+                        _painted(order, request, slot, loaded=loaded, pipeline=made, begin=begin)
+                    )
             order.tell(Done(usage=_usage(loaded, time.monotonic() - started)))
-            return
+        except ProviderError:
+            give_back()  # nothing keeps the unfinished picture any more
+            raise
         finally:
             loaded.brake.order = None
-        give_back()
-        raise failure
 
     def _ready(self, order: Order, source: Source) -> Loaded:
         """Return the pipeline, loaded; another one goes first, so that never two are in memory."""
@@ -118,17 +112,15 @@ class Painter:
         order.tell(_remark(f"{verb} {source.name}"))
         started = time.monotonic()
         try:
-            loaded = load(source, device, self.dtype)
-        except Exception as error:  # noqa: BLE001 - a border, as in `paint`: it becomes a sentence
-            failure = of_loading(error, source, device)
-            _forget_frames(error)
-        else:
-            self._loaded, self._asked = loaded, asked
-            self._changed(loaded)
-            order.tell(_remark(f"{loaded}, loaded in {time.monotonic() - started:.1f} s"))
-            return loaded
-        give_back()
-        raise failure
+            with Foreign(lambda error: of_loading(error, source, device)):
+                loaded = load(source, device, self.dtype)
+        except ProviderError:
+            give_back()  # nothing keeps what was loaded any more
+            raise
+        self._loaded, self._asked = loaded, asked
+        self._changed(loaded)
+        order.tell(_remark(f"{loaded}, loaded in {time.monotonic() - started:.1f} s"))
+        return loaded
 
 
 # -- painting -------------------------------------------------------------------------------------
@@ -344,12 +336,3 @@ def _stamp(source: Source) -> int:
             default=0,
         )
     return 0
-
-
-def _forget_frames(error: BaseException) -> None:
-    import traceback
-
-    one: BaseException | None = error
-    while one is not None:
-        traceback.clear_frames(one.__traceback__)
-        one = one.__cause__ or one.__context__

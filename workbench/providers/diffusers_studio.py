@@ -6,8 +6,11 @@ import asyncio
 import queue
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Protocol
 
+from workbench.domain.border import told
+from workbench.domain.handover import Handover
 from workbench.domain.jobs import JobEvent
 
 THREAD_NAME = "workbench-diffusers"
@@ -63,17 +66,17 @@ class Order:
 
     def run(self) -> None:
         """Do the work, in the thread."""
-        try:
-            self.check()
-            self._work(self)
-        except Interrupted:
+        ended: Future[None] = Future()
+        Handover(self._checked).settle(ended)
+        error = ended.exception()
+        if error is None or isinstance(error, Interrupted):
             self.tell(End())
-        except Exception as error:  # noqa: BLE001 - a thread's border: it is raised on the loop
-            self.tell(error)
-        except BaseException as error:  # noqa: BLE001 - likewise, but a loop would end with it
-            self.tell(RuntimeError(f"{type(error).__name__}: {error}"))
-        else:
-            self.tell(End())
+        else:  # an interrupt would end the loop
+            self.tell(error if isinstance(error, Exception) else RuntimeError(told(error)))
+
+    def _checked(self) -> None:
+        self.check()
+        self._work(self)
 
 
 class Worker(Protocol):

@@ -115,6 +115,50 @@ def billed(error: ProviderError, cost: Decimal | None = None) -> ProviderError:
     return error
 
 
+def unfound(error: ProviderError, title: str, cost: Decimal | None) -> ProviderError:
+    """Return the error for an answer with a picture that cannot be found in it.
+
+    Nobody has refused anything, and nobody has said that nothing was made: fields may have new
+    names.
+
+    Parameters
+    ----------
+    error:
+        For an answer that cannot be read.
+    title:
+        The provider's, as people read it.
+    cost:
+        What the answer says that it is billed, in US dollars; None: it does not say.
+
+    Examples
+    --------
+    >>> error = ProviderError(ErrorKind.TRANSIENT, "It cannot be read.", maybe_sent=True)
+    >>> unfound(error, "Acme", None) is error, unfound(error, "Acme", Decimal("0.04")).charged
+    (True, True)
+    """
+    if not cost:
+        return error
+    words = f"{title} billed a picture that cannot be found in its answer. Look into your account."
+    return billed(ProviderError(ErrorKind.BAD_IMAGE, words), cost)
+
+
+def lost_in_answer(title: str, *, charged: bool = True) -> ProviderError:
+    """Return the error for a job that is done, with a result in which no picture can be found.
+
+    Examples
+    --------
+    >>> lost_in_answer("Acme").kind
+    <ErrorKind.BAD_IMAGE: 'bad_image'>
+    """
+    return ProviderError(
+        ErrorKind.BAD_IMAGE,
+        f"{title} made something, but no picture can be found in it. Choose another model, or look "
+        "into your account there.",
+        charged=charged,
+        ended=True,
+    )
+
+
 def sentence_of(words: str) -> str:
     """Return what somebody said with a mark at its end, as sentences have one.
 

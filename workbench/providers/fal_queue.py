@@ -110,6 +110,8 @@ class FalJobs(Hosted):
         bill: fal_wire.Bill,
     ) -> AsyncGenerator[JobEvent, None]:
         """Bring home the picture of a result."""
+        if result.lost:
+            raise self._unfound(bill)
         if not result.pictures:
             raise self._held_back(bill)
         if len(result.pictures) > 1:
@@ -134,6 +136,19 @@ class FalJobs(Hosted):
             cost=bill.usd,
             unit=None if bill.usd is None else USD,
         )
+
+    def _unfound(self, bill: fal_wire.Bill) -> ProviderError:
+        """Return the error for a result that names no picture and does not say that there is none.
+
+        A queue gives such a result again: nothing is asked once more.
+        """
+        error = ProviderError(
+            ErrorKind.BAD_IMAGE,
+            f"{self.title} answered without a picture where one should be. Look for it in your "
+            "account there.",
+            maybe_sent=True,
+        )
+        return billed(error, bill.usd) if bill.units else error
 
     def _held_back(self, bill: fal_wire.Bill) -> ProviderError:
         """Return the error for a picture that was made and is not given out."""

@@ -84,11 +84,12 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a finished job made."""
+    """What a finished job made; `lost`: it does not say that, in words that are known here."""
 
     pictures: tuple[Picture, ...] = ()
     seed: int | None = None
     prompt: str | None = None
+    lost: bool = False
 
 
 def body_of(
@@ -224,10 +225,11 @@ class Progress:
 def result_of(value: object) -> Result:
     """Read what a finished job made; pictures in ``images`` or ``image``, in their order."""
     if not isinstance(value, dict):
-        return Result()
+        return Result(lost=True)
     made = value.get("images")
+    given = "images" in value or "image" in value
     if made is None:
-        made = [value.get("image")]
+        made = [] if value.get("image") is None else [value["image"]]
     flags = value.get("has_nsfw_concepts")
     pictures = []
     for place, entry in enumerate(made if isinstance(made, list) else ()):
@@ -241,6 +243,7 @@ def result_of(value: object) -> Result:
         tuple(pictures),
         seed if isinstance(seed, int) and not isinstance(seed, bool) else None,
         prompt if isinstance(prompt, str) and prompt else None,
+        lost=not pictures and not (given and made == []),
     )
 
 

@@ -36,7 +36,7 @@ from workbench.domain.status import ErrorKind
 from workbench.errors import ProviderError
 from workbench.providers import failures, gemini_wire
 from workbench.providers.asking import EVENTS, chunks_of, of_another_shape
-from workbench.providers.failures import billed
+from workbench.providers.failures import billed, unfound
 from workbench.providers.gemini_tokens import TokenRates, Tokens
 from workbench.providers.gemini_wire import Interaction, Reading
 from workbench.providers.hosted import Hosted
@@ -173,6 +173,9 @@ class Gemini(GoogleHosted):
                     raise self._without_picture(request, before, spent) from None
                 usage |= reading.about
                 spent += reading.tokens
+                if reading.is_lost:
+                    cost = self._cost_of(request, spent)
+                    raise unfound(of_another_shape(self), self.title, cost)
                 if reading.pictures or last or reading.reason not in gemini_wire.ASK_AGAIN:
                     break
                 yield Log(f"{self.title} sent no picture ({plain(reading.reason)}); asked again.")
@@ -271,6 +274,10 @@ class Gemini(GoogleHosted):
                 pace.moved()
                 before = now.status
             await pace.wait()
+        if now.strange and now.status == "completed":
+            lost = of_another_shape(self)
+            lost.kind = ErrorKind.BAD_IMAGE  # asked again, it would say the same
+            raise unfound(lost, self.title, self._cost_of(request, now.tokens))
         if not now.pictures:
             raise self._with_cost(self._ended(now), request, now.tokens)
         if len(now.pictures) > 1:
@@ -307,14 +314,17 @@ class Gemini(GoogleHosted):
         told = await self._ask("POST", url, json=body, creates=True)
         if told.value != {} and "predictions" not in told.object():
             raise of_another_shape(self)  # {} is how Google writes that there are none
-        pictures, reasons = await _in_thread(gemini_wire.predictions_of, told.object())
+        said = await _in_thread(gemini_wire.predictions_of, told.object())
+        pictures = said.pictures
         if len(pictures) > len(slots):
             yield Log(f"{self.title} sent {len(pictures)} pictures instead of {len(slots)}.")
         for slot, data in zip(slots, pictures, strict=False):
             yield ImageReady(data, slot.index)
+        if len(pictures) < len(slots) and said.lost:
+            raise of_another_shape(self)
         if len(pictures) < len(slots):
             # Those that are missing were made, and then held back.
-            raise self._refused(reasons, ErrorKind.BLOCKED)
+            raise self._refused(said.reasons, ErrorKind.BLOCKED)
         yield Done()
 
     # -- both -------------------------------------------------------------------------------------

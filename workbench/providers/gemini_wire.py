@@ -46,6 +46,10 @@ _OTHER_ENDS = {
     "LANGUAGE": ErrorKind.BAD_REQUEST,
     "MAX_TOKENS": ErrorKind.BAD_REQUEST,
 }
+# Parts that are known and hold no picture; one of another kind may.
+_WITHOUT_PICTURE = frozenset(
+    {"thought", "thoughtSignature", "functionCall", "executableCode", "codeExecutionResult"}
+)
 _SEEN_AS_BLOCK = re.compile(r"(?i)safety|prohibited|recitation|blocklist|content.policy|moderat")
 
 Given = tuple[str, bytes]  # MIME type and content of an image that goes in
@@ -163,6 +167,10 @@ class Reading:
         the prompt was refused, before anything was made.
     words:
         what the model wrote besides, or instead.
+    answered:
+        it has something in its list of candidates, whatever that is.
+    strange:
+        it has a part that is not known here, which may be a picture.
     tokens:
         what it took, as far as it says.
     about:
@@ -173,6 +181,8 @@ class Reading:
     reason: str = ""
     prompt_blocked: bool = False
     words: str = ""
+    answered: bool = False
+    strange: bool = False
     tokens: Tokens = NO_TOKENS
     about: dict[str, JsonValue] = field(default_factory=dict)
 
@@ -182,15 +192,19 @@ class Reading:
         feedback = chunk.get("promptFeedback")
         if isinstance(feedback, dict) and feedback.get("blockReason"):
             self.reason, self.prompt_blocked = str(feedback["blockReason"]), True
-        for candidate in objects_in(chunk.get("candidates"))[:1]:
+        candidates = chunk.get("candidates")
+        self.answered |= bool(candidates)
+        for candidate in objects_in(candidates)[:1]:
             content = candidate.get("content")
             parts = content.get("parts") if isinstance(content, dict) else None
             for part in objects_in(parts):
                 data = _inline(part)
                 if data is not None:
                     (drafts if part.get("thought") is True else self.pictures).append(data)
-                elif isinstance(part.get("text"), str) and part.get("thought") is not True:
-                    self.words += part["text"]
+                elif isinstance(part.get("text"), str):
+                    self.words += "" if part.get("thought") is True else part["text"]
+                elif not part or part.keys() - _WITHOUT_PICTURE:
+                    self.strange = True
             if candidate.get("finishReason"):
                 self.reason = str(candidate["finishReason"])
             if isinstance(candidate.get("finishMessage"), str):
@@ -201,6 +215,13 @@ class Reading:
             if isinstance(chunk.get(theirs), str):
                 self.about[ours] = chunk[theirs][:100]
         return drafts
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether there is no picture, and nobody said that there is none."""
+        if self.pictures or self.kind() is not None:
+            return False
+        return self.strange or (self.answered and not (self.reason or self.words))
 
     def kind(self) -> ErrorKind | None:
         """Return what an end without a picture is by its reason; None: it just has none."""
@@ -246,6 +267,8 @@ class Interaction:
         what a failure is, as far as that can be told.
     tokens:
         what it took, as far as it says.
+    strange:
+        it has a picture that is neither bytes nor an address.
     """
 
     id: str = ""
@@ -254,12 +277,14 @@ class Interaction:
     words: str = ""
     kind: ErrorKind | None = None
     tokens: Tokens = NO_TOKENS
+    strange: bool = False
 
 
 def interaction_of(value: Mapping[str, Any]) -> Interaction:
     """Read an interaction. It decodes pictures: use a thread where it is long."""
     pictures: list[bytes | str] = []
     words: list[str] = []
+    strange = False
     errors = objects_in(value.get("errors")) + objects_in([value.get("error")])
     for step in objects_in(value.get("steps")):
         if step.get("type") != "model_output":
@@ -271,6 +296,8 @@ def interaction_of(value: Mapping[str, Any]) -> Interaction:
                     pictures.append(decoded(content["data"]))
                 elif isinstance(content.get("uri"), str):
                     pictures.append(content["uri"])
+                else:
+                    strange = True
             elif isinstance(content.get("text"), str):
                 words.append(content["text"])
     kind = None
@@ -287,19 +314,42 @@ def interaction_of(value: Mapping[str, Any]) -> Interaction:
         " ".join(words),
         kind,
         tokens_of(value.get("usage")),
+        strange and not pictures,
     )
 
 
-def predictions_of(value: Mapping[str, Any]) -> tuple[list[bytes], str]:
-    """Read Imagen's answer: its pictures, and why some are missing. It decodes."""
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """What Imagen answered.
+
+    Attributes
+    ----------
+    pictures:
+        those that there are.
+    reasons:
+        why some are missing.
+    lost:
+        there are entries that are neither a picture nor a reason, so far as is known here.
+    """
+
+    pictures: tuple[bytes, ...] = ()
+    reasons: str = ""
+    lost: bool = False
+
+
+def predictions_of(value: Mapping[str, Any]) -> Predictions:
+    """Read Imagen's answer. It decodes."""
     pictures: list[bytes] = []
     reasons: list[str] = []
-    for one in objects_in(value.get("predictions")):
+    given = value.get("predictions")
+    for one in objects_in(given):
         if isinstance(one.get("bytesBase64Encoded"), str):
             pictures.append(decoded(one["bytesBase64Encoded"]))
         elif isinstance(one.get("raiFilteredReason"), str):
             reasons.append(one["raiFilteredReason"])
-    return pictures, " ".join(reasons)
+    count = len(given) if isinstance(given, list) else given is not None
+    lost = count > len(pictures) + len(reasons)
+    return Predictions(tuple(pictures), " ".join(reasons), lost)
 
 
 # -- errors ---------------------------------------------------------------------------------------

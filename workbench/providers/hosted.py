@@ -120,8 +120,8 @@ class Hosted(Endpoint):
         if entries is None:
             raise ProviderError(
                 ErrorKind.UNAVAILABLE,
-                f"{self.title} cannot be asked for its models; they are in a data file of this "
-                "package.",
+                f"The models of {self.title} and their prices are in a data file of this package: "
+                "there is no list to read them from.",
             )
         count = await asyncio.to_thread(keep_refreshed, self.data, entries)
         self._loaded = None

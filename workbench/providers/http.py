@@ -16,16 +16,17 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from workbench._version import __version__
+from workbench.domain.border import awaited
 from workbench.domain.records import JsonValue
 from workbench.domain.status import ErrorKind
 from workbench.errors import ProviderError
 from workbench.providers import failures
 from workbench.providers.addresses import origin_of
-from workbench.providers.redaction import Secret, bare, plain
+from workbench.providers.redaction import Secret, Unframed, plain
 from workbench.providers.sse import EventReader, EventTooLarge, ServerEvent
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ _MOST_CAUSES = 8
 _SENDING = "send_request_headers.started"
 
 _log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 File = tuple[str, bytes, str]  # name, content, MIME type
 # With keys as secrets: they become text where the client takes them, in a frame that nobody sees.
@@ -190,7 +193,7 @@ class Line:
                 *((name, (None, value)) for name, value in form.fields.items()),
                 *form.files,
             ]
-        try:
+        with Unframed(call.failed):
             async with asyncio.timeout_at(call.deadline):
                 client = await self._ready()
                 request = client.build_request(
@@ -208,12 +211,6 @@ class Line:
                 response = await client.send(request, stream=True)
                 self.answers += 1
                 return Answer(self, call, response)
-        except BaseException as error:  # noqa: BLE001 - the client's border, see `_Call.failed`
-            failed = call.failed(error)
-        try:
-            raise failed
-        finally:
-            del failed  # or the error and this frame would keep one another
 
     async def fetch(self, url: str, *, max_bytes: int, home: str) -> bytes:
         """Fetch a finished picture from where a provider put it. No key goes with it.
@@ -249,7 +246,7 @@ class Line:
         """Close what is open; another request opens it again."""
         client, self._client = self._client, None
         if client is not None:
-            await _closed(client.aclose(), self.title)
+            await _closed(client.aclose, self.title)
 
     async def _ready(self) -> httpx.AsyncClient:
         async with self._making:
@@ -287,7 +284,7 @@ class _Call:
         known is told by its class; no error is chained to ours, whose traceback goes into the log.
         """
         if isinstance(error, ProviderError) or not isinstance(error, Exception):
-            return bare(error)
+            return error  # without its frames: see `Unframed`
         if isinstance(error, EventTooLarge):
             return self.too_large()
         _log.debug("a request to %s failed: %s", self.line.title, _classes_of(error))
@@ -360,17 +357,13 @@ class Answer:
 
     async def pieces(self, *, max_bytes: int) -> AsyncIterator[bytes]:
         """Yield the body as it comes."""
-        coding = self.headers.get("content-encoding", "identity").strip().lower()
-        if coding not in ("", "identity"):
-            raise self._call.unreadable(f"a compressed body ({self._line.clean(coding)})")
-        length = self.headers.get("content-length", "")
-        if length.isdigit() and int(length[:20]) > max_bytes:
-            raise self._call.too_large()
+        self._check_head(max_bytes)
         count = 0
         stream = self._response.aiter_raw()
         try:
             while True:
-                piece = await self._next(stream)
+                # A generator must not hold a time limit while it is left: one for each piece.
+                piece = await self._in_time(anext(stream, None))
                 if piece is None:
                     return
                 count += len(piece)
@@ -380,24 +373,38 @@ class Answer:
         finally:
             await stream.aclose()  # type: ignore[attr-defined] # an async generator
 
-    async def _next(self, stream: AsyncIterator[bytes]) -> bytes | None:
-        """Return what comes next. A generator must not hold a time limit while it is left."""
-        try:
-            async with asyncio.timeout_at(self._call.deadline):
-                return await anext(stream, None)
-        except BaseException as error:  # noqa: BLE001 - the client's border, as in `open`
-            failed = self._call.failed(error)
-        try:
-            raise failed
-        finally:
-            del failed  # as in `open`
-
     async def body(self, *, max_bytes: int) -> bytes:
         """Return the whole body."""
+        self._check_head(max_bytes)
+        # A picture comes in dozens of pieces: with one limit for all of them they cost less.
+        return await self._in_time(self._whole(max_bytes))
+
+    async def _whole(self, max_bytes: int) -> bytes:
+        # Not a list of pieces: a server may send two bytes at a time, and each would have a head.
         out = bytearray()
-        async for piece in self.pieces(max_bytes=max_bytes):
-            out += piece
+        stream = self._response.aiter_raw()
+        try:
+            async for piece in stream:
+                out += piece
+                if len(out) > max_bytes:
+                    raise self._call.too_large()
+        finally:
+            await stream.aclose()  # type: ignore[attr-defined] # as in `pieces`
         return bytes(out)
+
+    async def _in_time(self, work: Awaitable[T]) -> T:
+        """Await something of the client's, until the call's deadline."""
+        with Unframed(self._call.failed):
+            async with asyncio.timeout_at(self._call.deadline):
+                return await work
+
+    def _check_head(self, max_bytes: int) -> None:
+        coding = self.headers.get("content-encoding", "identity").strip().lower()
+        if coding not in ("", "identity"):
+            raise self._call.unreadable(f"a compressed body ({self._line.clean(coding)})")
+        length = self.headers.get("content-length", "")
+        if length.isdigit() and int(length[:20]) > max_bytes:
+            raise self._call.too_large()
 
     async def events(self, *, max_bytes: int, max_event_bytes: int) -> AsyncIterator[ServerEvent]:
         """Yield the server-sent events of the body."""
@@ -435,7 +442,7 @@ class Answer:
 
     async def close(self) -> None:
         """Give the connection back, or cut it where the body was not read."""
-        await _closed(self._response.aclose(), self._line.title)
+        await _closed(self._response.aclose, self._line.title)
 
 
 def revealed(headers: Headers) -> dict[str, str]:
@@ -461,15 +468,15 @@ def _classes_of(error: BaseException) -> str:
     return ", ".join(names)
 
 
-async def _closed(closing: Awaitable[None], title: str) -> None:
+async def _closed(closing: Callable[[], Awaitable[None]], title: str) -> None:
     """Close something of the client's, for two seconds at most.
 
-    The client's border: what its libraries raise for a connection that is gone (on another loop,
-    within TLS) has no common class, and nothing is lost with it. Only the class is told, since
-    texts may repeat headers.
+    What its libraries raise for a connection that is gone (on another loop, within TLS) has no
+    common class, and nothing is lost with it: a picture that came must not be lost for it. Only
+    the class is told, since texts may repeat headers.
     """
-    try:
-        async with asyncio.timeout(_CLOSE_S):
-            await closing
-    except Exception as error:  # noqa: BLE001 - see above
+
+    def failed(error: Exception) -> None:
         _log.debug("a connection to %s was not closed well: %s", title, type(error).__name__)
+
+    await awaited(closing, failed, within_s=_CLOSE_S)

@@ -282,10 +282,12 @@ class HuggingFace(FalJobs):
         data: dict[str, JsonValue] = {"status": str(state or "")}
         if isinstance(value.get("error"), str):
             data["error"] = self._line.clean(value["error"])
-        output = [picture.url for picture in result_of(value).pictures]
-        if any(url.startswith("data:") or "?" in url for url in output):
-            data["status"] = "processing"  # too large or too secret to be kept: it is asked for
-        elif output:
+        result = result_of(value)
+        output = [picture.url for picture in result.pictures]
+        if result.lost or any(url.startswith("data:") or "?" in url for url in output):
+            # Not understood, too large or too secret to be kept: it is asked for.
+            data["status"] = "processing"
+        elif output or state == "succeeded":
             data["output"] = list(output)
         return JobRef(id, resumable=True, data=data)
 
@@ -338,12 +340,13 @@ def result_of(value: object) -> fal_wire.Result:
     if isinstance(given, list):
         urls = [_address_of(entry) for entry in given if isinstance(entry, dict)]
     elif "output" in value:
-        output = value["output"]
-        urls = [url for url in (output if isinstance(output, list) else [output]) if url]
+        given = value["output"]
+        urls = [url for url in (given if isinstance(given, list) else [given]) if url]
     else:
         return fal_wire.result_of(value)
     result = fal_wire.result_of({"images": urls})
-    return replace(result, prompt=None)
+    lost = not result.pictures and given not in (None, [])
+    return replace(result, prompt=None, lost=lost)
 
 
 def _has_room(value: object) -> bool:

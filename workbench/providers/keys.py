@@ -13,23 +13,29 @@ import json
 import logging
 import os
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from workbench.domain.border import asked
 from workbench.errors import ConfigurationError, InvalidRequest
 from workbench.providers.catalogue import own_folder
 from workbench.providers.own_files import alone, write_whole
-from workbench.providers.redaction import Secret, bare
+from workbench.providers.redaction import Secret, Unframed
 
 # Set in the kernels of pages: names of the providers that the worker beside them has keys for. They
 # themselves have none, whoever's files they could read.
 OF_WORKER = "WORKBENCH_WORKER_HAS"
 SERVICE = "image-workbench"
 FILE = "keys.json"
+LEFT = (
+    "The key is used no more, but the system's keyring did not delete it. Unlock it and remove "
+    f"the key there: its service is {SERVICE!r}."
+)
 LONGEST_KEY = 4_000
 _MAX_FILE_BYTES = 1_000_000
 
+T = TypeVar("T")
 _log = logging.getLogger(__name__)
 _Kept = dict[str, Secret]  # what the file has, by provider: the JSON of an entry
 _last_read: dict[Path, _Kept] = {}
@@ -130,8 +136,14 @@ def keep(provider: str, key: str | Secret) -> str:
     return "keyring" if in_ring else "file"
 
 
-def forget(provider: str) -> bool:
-    """Remove a key that was kept; False if there was none.
+def forget(provider: str) -> str | None:
+    """Remove a key that was kept, so that it is used no more.
+
+    Returns
+    -------
+    str or None
+        "removed"; "keyring" if the system's keyring did not delete it, and it may still be there;
+        None if there was none.
 
     Raises
     ------
@@ -141,15 +153,14 @@ def forget(provider: str) -> bool:
     place = path()
     found = _read(place).get(provider)
     if found is None:
-        return False
-    if _is_in_keyring(found) and (ring := _keyring()) is not None:
-        _delete(ring, provider)
+        return None
+    deleted = not _is_in_keyring(found) or _delete(_keyring(), provider)
     with alone(place):
         kept = _read(place)
         kept.pop(provider, None)
         _write(place, kept)
         _of_keyring.pop(provider, None)
-    return True
+    return "removed" if deleted else "keyring"
 
 
 def path() -> Path:
@@ -252,43 +263,43 @@ def _keyring() -> Any:
         from keyring.backends import fail, null
     except ImportError:
         return None
-    backend = keyring.get_keyring()
+    backend, refused = _asked(keyring.get_keyring)
+    if refused is not None:  # its settings name one that is not there, or that cannot begin
+        _log.warning("The system's keyring cannot be used (%s).", refused)
+        return None
     return None if isinstance(backend, (fail.Keyring, null.Keyring)) else keyring
 
 
 def _put(ring: Any, provider: str, key: Secret) -> bool:
-    # A border: keyrings are plugins, which raise what their services do. Texts may hold the key.
-    try:
-        ring.set_password(SERVICE, provider, key.reveal())
-    except Exception as error:  # noqa: BLE001 - locked, no session, no service: the file does
+    _, refused = _asked(lambda: ring.set_password(SERVICE, provider, key.reveal()))
+    if refused is not None:  # locked, no session, no service: the file does
         _log.warning(
             "The keyring does not take the key of %s (%s); it is kept in the file %s.",
             provider,
-            type(error).__name__,
+            refused,
             FILE,
         )
-        return False
-    except BaseException as error:  # noqa: BLE001 - while it asks for a password, say
-        failed = bare(error)
-    else:
-        return True
-    try:
-        raise failed
-    finally:
-        del failed  # or the error and this frame would keep one another
+    return refused is None
 
 
-def _delete(ring: Any, provider: str) -> None:
-    # A border, as in `_put`.
-    try:
-        ring.delete_password(SERVICE, provider)
-    except Exception as error:  # noqa: BLE001 - it may be gone there already
-        _log.warning(
-            "The keyring does not delete the key of %s (%s); look for it under %r there.",
-            provider,
-            type(error).__name__,
-            SERVICE,
-        )
+def _delete(ring: Any, provider: str) -> bool:
+    """Delete a key in the keyring; False if it may still be there."""
+    refused: str | None = "there is none"
+    if ring is not None:
+        _, refused = _asked(lambda: ring.delete_password(SERVICE, provider))
+        if refused is None:
+            return True
+        # Some refuse what somebody has deleted by hand.
+        gone, silent = _asked(lambda: ring.get_password(SERVICE, provider) is None)
+        if gone and silent is None:
+            return True
+    _log.warning(
+        "The keyring does not delete the key of %s (%s); look for it under %r there.",
+        provider,
+        refused,
+        SERVICE,
+    )
+    return False
 
 
 def _from_keyring(provider: str) -> Secret | None:
@@ -297,16 +308,21 @@ def _from_keyring(provider: str) -> Secret | None:
         return known
     ring = _keyring()
     if ring is None:
-        return None
-    # A border, as in `_put`.
-    try:
-        found = Secret(ring.get_password(SERVICE, provider) or "")
-    except Exception as error:  # noqa: BLE001 - whatever a keyring raises, it is locked or away
-        kind = type(error).__name__
-    else:
-        if found:
-            _of_keyring[provider] = found
-        return found or None
-    raise ConfigurationError(
-        f"The keyring does not give the key of {provider} ({kind}). Unlock it."
-    )
+        raise ConfigurationError(
+            f"The key of {provider} is in the system's keyring, which cannot be used here. Enter "
+            "the key anew, or set it in the environment."
+        )
+    found, refused = _asked(lambda: Secret(ring.get_password(SERVICE, provider) or ""))
+    if refused is not None:
+        raise ConfigurationError(
+            f"The keyring does not give the key of {provider} ({refused}). Unlock it."
+        )
+    if found:
+        _of_keyring[provider] = found
+    return found or None
+
+
+def _asked(call: Callable[[], T]) -> tuple[T | None, str | None]:
+    """Return what a keyring answers, or the class of what it raised: texts may hold the key."""
+    with Unframed():  # an interrupt while it asks for its password comes through
+        return asked(lambda: (call(), None), lambda error: (None, type(error).__name__))

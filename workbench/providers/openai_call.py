@@ -23,7 +23,7 @@ from workbench.errors import ProviderError, WorkbenchError
 from workbench.providers import openai_wire
 from workbench.providers.asking import begins_as_text, in_thread
 from workbench.providers.catalogue import Entry
-from workbench.providers.failures import billed
+from workbench.providers.failures import billed, unfound
 from workbench.providers.hosted import MAX_IMAGE_BYTES
 from workbench.providers.http import Answer
 from workbench.providers.openai_models import seed_sent, token_rates
@@ -37,6 +37,7 @@ _MAX_EVENT_BYTES = MAX_IMAGE_BYTES * 4 // 3 + 100_000
 _MAX_STREAM_BYTES = 5 * _MAX_EVENT_BYTES  # three partial images and the picture
 _LONGEST_PROMPT = 10_000
 _MOST_TOKENS = 10**12
+_NO_PICTURE = "no picture where one should be"
 _TOKENS = ("input_tokens", "output_tokens", "total_tokens")
 
 
@@ -95,6 +96,8 @@ class Call:
         except openai_wire.NotReadable as error:
             kind = plain(answer.content_type) or "nothing that has a type"
             raise answer.unreadable(f"{error} ({kind})") from None
+        if result.lost:
+            raise self._unfound(answer, result.usage)
         async for event in self._take(result):
             yield event
 
@@ -164,8 +167,10 @@ class Call:
                 if preview is not None:
                     yield preview
             elif kind.endswith(".completed"):
-                if picture is None:
+                if picture is None and "error" in said:
                     raise self._without_picture(said, usage, ErrorKind.BLOCKED)
+                if picture is None:
+                    raise self._unfound(answer, usage)
                 yield await self._home(picture, usage)
                 return  # one call makes one picture; partial images may still come late
         raise answer.unreadable("an end before its picture")
@@ -187,6 +192,10 @@ class Call:
         self._book(usage)
         error = self._failed(value, usual)
         return billed(error, self.cost) if self.cost else error
+
+    def _unfound(self, answer: Answer, usage: Mapping[str, JsonValue]) -> ProviderError:
+        self._book(usage)
+        return unfound(answer.unreadable(_NO_PICTURE), self._line.title, self.cost)
 
     async def _home(
         self, picture: openai_wire.Picture, usage: Mapping[str, JsonValue]

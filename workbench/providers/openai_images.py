@@ -30,7 +30,7 @@ from workbench.domain.jobs import (
 )
 from workbench.domain.money import USD
 from workbench.domain.records import JsonValue
-from workbench.errors import InvalidRequest
+from workbench.errors import ConfigurationError, InvalidRequest
 from workbench.ports import ProviderState
 from workbench.providers import failures, openai_wire
 from workbench.providers.asking import apart
@@ -123,7 +123,13 @@ class OpenAIImages(Hosted):
     def state(self) -> ProviderState:
         """Ready where there are a key, an address that is one, and a model. It asks nobody."""
         state = super().state()
-        if state.ready and not self._entries():
+        if not state.ready:
+            return state
+        try:
+            entries = self._entries()
+        except ConfigurationError as error:  # the user's own file of models is not in order
+            return ProviderState(False, "error", str(error))
+        if not entries:
             return ProviderState(
                 False,
                 "error",

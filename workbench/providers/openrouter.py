@@ -3,7 +3,8 @@
 One call makes one picture, at once or with partial images on the way, and says what it cost. A
 call cannot be repeated safely, and its picture cannot be asked for later. What was charged can:
 where an answer was lost after its headers, the generation's record says whether it was, and then
-there is no open question.
+there is no open question. Its id comes with those headers, when nothing can be kept of it any more
+for another process: a crash leaves the outcome unknown.
 
 Gateways from before the image API are spoken to by chat.
 """

@@ -15,7 +15,7 @@ from workbench.errors import ProviderError
 from workbench.providers import openrouter_wire
 from workbench.providers.asking import MAX_IMAGE_BYTES, in_thread
 from workbench.providers.catalogue import Entry
-from workbench.providers.failures import billed
+from workbench.providers.failures import billed, unfound
 from workbench.providers.http import Answer
 from workbench.providers.inputs import data_url, inputs_of
 from workbench.providers.openai_wire import NotReadable, Picture, picture_of
@@ -25,6 +25,7 @@ from workbench.providers.redaction import plain
 if TYPE_CHECKING:
     from workbench.providers.openrouter import OpenRouter
 
+_NO_PICTURE = "no picture where one should be"
 NO_SUCH_ADDRESS = (404, 405)
 
 _MAX_EVENT_BYTES = MAX_IMAGE_BYTES * 4 // 3 + 100_000
@@ -76,6 +77,9 @@ class Call:
         except NotReadable as error:
             kind = plain(answer.content_type) or "nothing that has a type"
             raise answer.unreadable(f"{error} ({kind})") from None
+        if result.lost:
+            self._book(result.cost, result.usage)
+            raise self._unfound(answer)
         async for event in self._take(result):
             yield event
 
@@ -125,7 +129,7 @@ class Call:
     async def _stream(self, answer: Answer) -> AsyncIterator[JobEvent]:
         step = 0
         previews = Previews(self._slot.index)
-        ended = False
+        ended = came = False
         async for event in answer.events(
             max_bytes=_MAX_STREAM_BYTES, max_event_bytes=_MAX_EVENT_BYTES
         ):
@@ -136,6 +140,7 @@ class Call:
                 said = await in_thread(openrouter_wire.object_of, event.data)
             except NotReadable as error:
                 raise answer.unreadable(f"{error} in an event") from None
+            came = True
             kind = str(said.get("type") or event.name)
             self._book(*openrouter_wire.booked(said.get("usage")))
             if kind == "error" or ("error" in said and not kind.endswith(".completed")):
@@ -148,12 +153,16 @@ class Call:
                 if preview is not None:
                     yield preview
             elif kind.endswith(".completed"):
-                if picture is None:
+                if picture is None and "error" in said:
                     raise self._without_picture(said, ErrorKind.BLOCKED)
+                if picture is None:
+                    raise self._unfound(answer)
                 yield await self._home(picture)
                 return  # one call makes one picture; partial images may still come late
-        if not ended:
-            raise answer.unreadable("an end before its picture")
+        if came or not ended:  # only a stream without any event says that nothing was made
+            raise unfound(
+                answer.unreadable("an end before its picture"), self._provider.title, self.cost
+            )
         raise self._without_picture(None, ErrorKind.BLOCKED)
 
     async def _take(self, result: openrouter_wire.Result) -> AsyncIterator[JobEvent]:
@@ -175,6 +184,9 @@ class Call:
         """
         error = self._provider._failed(value, usual)  # noqa: SLF001 - one class in two parts
         return billed(error, self.cost) if self.cost else error
+
+    def _unfound(self, answer: Answer) -> ProviderError:
+        return unfound(answer.unreadable(_NO_PICTURE), self._provider.title, self.cost)
 
     async def _home(self, picture: Picture) -> ImageReady:
         if picture.url is not None:

@@ -51,13 +51,17 @@ _FLAGGED = ("reasons", "flagged_input", "patterns")
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What an answer holds: pictures, what they cost, and what was said instead of one."""
+    """What an answer holds: pictures, what they cost, and what was said instead of one.
+
+    `lost` says that there are entries, and in none of them a picture that can be found.
+    """
 
     pictures: tuple[Picture, ...] = ()
     cost: Decimal | None = None
     usage: Mapping[str, JsonValue] = field(default_factory=dict)
     refusal: Mapping[str, Any] | None = None
     words: str = ""
+    lost: bool = False
 
 
 def check_routing(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -177,9 +181,10 @@ def result_of(body: bytes) -> Result:
     entries = answer.get("data")
     if not isinstance(entries, list):
         raise NotReadable("JSON of another shape")
-    pictures = [picture_of(entry) for entry in entries if isinstance(entry, dict)]
+    read = [picture_of(entry) for entry in entries if isinstance(entry, dict)]
+    pictures = tuple(one for one in read if one is not None)
     cost, usage = booked(answer.get("usage"))
-    return Result(tuple(one for one in pictures if one is not None), cost, usage)
+    return Result(pictures, cost, usage, lost=bool(entries) and not pictures)
 
 
 def _of_chat(answer: Mapping[str, Any]) -> Result:
@@ -201,7 +206,9 @@ def _of_chat(answer: Mapping[str, Any]) -> Result:
             pictures.append(picture)
     said = message.get("refusal") or message.get("content")
     refusal = {"error": first["error"]} if isinstance(first.get("error"), dict) else None
-    return Result(tuple(pictures), cost, usage, refusal, said if isinstance(said, str) else "")
+    lost = bool(images) and not pictures and refusal is None and not message.get("refusal")
+    words = said if isinstance(said, str) else ""
+    return Result(tuple(pictures), cost, usage, refusal, words, lost)
 
 
 def booked(given: Any) -> tuple[Decimal | None, dict[str, JsonValue]]:

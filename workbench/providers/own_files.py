@@ -13,11 +13,11 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from workbench.errors import ConfigurationError
-from workbench.providers.redaction import Secret, bare
+from workbench.providers.redaction import Secret, Unframed
 
 WAIT_S = 10.0
 _AGAIN_S = 0.01
@@ -79,8 +79,7 @@ def write_whole(place: Path, text: Secret) -> None:
     ConfigurationError
         It cannot be written.
     """
-    failed: BaseException | None = None
-    try:
+    with Unframed(lambda error: _unwritable(place, error) if isinstance(error, OSError) else error):
         # mkstemp makes it for the owner only.
         descriptor, name = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}-")
         try:
@@ -89,19 +88,9 @@ def write_whole(place: Path, text: Secret) -> None:
                 file.flush()
                 os.fsync(file.fileno())
             Path(name).replace(place)
-        except BaseException:
-            with suppress(OSError):
-                Path(name).unlink()
-            raise
-    except OSError as error:
-        failed = _unwritable(place, error)
-    except BaseException as error:  # noqa: BLE001 - an interrupt, raised again without its frames
-        failed = bare(error)
-    if failed is not None:
-        try:
-            raise failed
         finally:
-            del failed  # or the error and this frame would keep one another
+            with suppress(OSError):
+                Path(name).unlink()  # it has the name `place` now, if all went well
 
 
 def _taken(place: Path, until: float) -> Callable[[], None]:
@@ -129,23 +118,21 @@ def _taken_by_flock(beside: Path, until: float) -> Callable[[], None] | None:
             fcntl.flock(descriptor, fcntl.LOCK_UN)
         os.close(descriptor)
 
-    try:
+    with ExitStack() as undo:
+        undo.callback(os.close, descriptor)
         while True:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 if time.monotonic() >= until:
-                    os.close(descriptor)
                     return None
                 time.sleep(_AGAIN_S)
                 continue
             except OSError as error:
                 if error.errno not in _NO_LOCKS:
                     raise
+            undo.pop_all()
             return give_back
-    except BaseException:
-        os.close(descriptor)
-        raise
 
 
 def _taken_on_windows(beside: Path, until: float) -> Callable[[], None] | None:

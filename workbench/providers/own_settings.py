@@ -60,7 +60,7 @@ def checked(base_url: object, concurrency: object) -> OwnSettings:
         try:
             address = check_base_url(base_url, "base_url")
         except ConfigurationError as error:
-            raise InvalidRequest("base_url", str(error)) from None
+            raise InvalidRequest("base_url", str(error).removeprefix("base_url ")) from None
     if concurrency is not None and (
         isinstance(concurrency, bool)
         or not isinstance(concurrency, int)

@@ -151,7 +151,9 @@ class PixVerse(Hosted):
                     f"{self.title} began the picture and failed. Try again, or use other images.",
                 )
             yield Queued() if status == _WAITING else Running(index=index)
-        url = told.get("url")
+        if "url" not in told:  # a field of another name is no refusal
+            raise failures.lost_in_answer(self.title)
+        url = told["url"]
         if not url:
             raise self._refused("", ErrorKind.BLOCKED)
         seed = told.get("seed")
@@ -166,8 +168,10 @@ class PixVerse(Hosted):
         """Ask what is left on the account."""
         told = await self._call("GET", "account/balance")
         amounts = [told.get("credit_monthly"), told.get("credit_package")]
-        left = sum(one for one in amounts if isinstance(one, (int, float)))
-        return f"{self.title} answered; {left} credits are left."
+        told_of = [one for one in amounts if isinstance(one, (int, float))]
+        if not told_of:
+            return f"{self.title} answered; it does not say what is left."
+        return f"{self.title} answered; {sum(told_of)} credits are left."
 
     # -- what is sent -----------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from typing import Any, Unpack
 
 from workbench.domain.jobs import (
     Done,
+    Idempotency,
     ImageReady,
     JobEvent,
     JobInput,
@@ -22,7 +23,7 @@ from workbench.domain.records import JsonValue
 from workbench.domain.status import ErrorKind
 from workbench.errors import InvalidRequest, ProviderError
 from workbench.providers.catalogue import Entry, entry_of
-from workbench.providers.failures import billed, sentence_of
+from workbench.providers.failures import billed, lost_in_answer, sentence_of
 from workbench.providers.hosted import Hosted, Options
 from workbench.providers.inputs import base64_of, read_input
 from workbench.providers.pictures import painted
@@ -140,6 +141,9 @@ class Predictor(Hosted):
                 f"{self.title} made the picture, but has removed it: results are kept for an hour.",
                 charged=True,
             )
+        if not pictures and prediction.get("output") not in (None, [], ""):
+            bills = self.idempotency.kind is not Idempotency.FREE
+            raise lost_in_answer(self.title, charged=bills)
         if not pictures:  # safety checkers leave out what they do not like
             error = self._refused(None, ErrorKind.BLOCKED)
             raise billed(error) if by_second else error

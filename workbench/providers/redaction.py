@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NoReturn, TypeVar
 
 E = TypeVar("E", bound=BaseException)
@@ -89,6 +89,47 @@ def bare(error: E) -> E:
     """
     error.__traceback__ = error.__context__ = error.__cause__ = None
     return error
+
+
+class Unframed:
+    """A block whose errors leave it as `bare` returns them: cancels and interrupts, too.
+
+    Parameters
+    ----------
+    translate:
+        Returns what is raised for an error of the block; by default the error itself.
+
+    Examples
+    --------
+    >>> try:
+    ...     with Unframed(lambda error: ValueError(type(error).__name__)):
+    ...         "a key" + 1
+    ... except ValueError as error:
+    ...     print(error, error.__context__)
+    TypeError None
+    """
+
+    def __init__(
+        self, translate: Callable[[BaseException], BaseException] = lambda error: error
+    ) -> None:
+        self._translate = translate
+
+    def __enter__(self) -> None:
+        """Begin the block."""
+
+    def __exit__(
+        self, _: type[BaseException] | None, error: BaseException | None, frames: object
+    ) -> None:
+        """Raise what stands for the error, if there is one, from here."""
+        if error is None:
+            return
+        failed = bare(self._translate(error))
+        del error, frames
+        try:
+            raise failed
+        finally:
+            failed.__context__ = None  # Python has chained the error that it stands for
+            del failed  # or the error and this frame would keep one another
 
 
 def redact(text: str, secrets: Iterable[Secret] = ()) -> str:

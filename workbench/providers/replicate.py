@@ -19,6 +19,7 @@ that such a failure counts as billed, at what was reserved.
 
 from __future__ import annotations
 
+import asyncio
 import math
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -33,7 +34,7 @@ from workbench.domain.status import ErrorKind
 from workbench.errors import InvalidRequest, ProviderError
 from workbench.providers import failures
 from workbench.providers.asking import Told
-from workbench.providers.catalogue import Entry
+from workbench.providers.catalogue import Entry, keep_refreshed
 from workbench.providers.http import Form
 from workbench.providers.predictions import Predictor, has_ended, sign_of
 from workbench.providers.redaction import plain
@@ -42,6 +43,7 @@ from workbench.providers.replicate_wire import reset_s
 LARGEST_INLINE = 256_000  # bytes of an image that goes in as it is; a larger one is uploaded
 MAX_JSON_BYTES = 4_000_000  # of a state: logs and inputs are in it
 COLLECTION = "text-to-image"  # the models that are offered by `refresh`
+_OF_ALL_MODELS = (ErrorKind.AUTH, ErrorKind.QUOTA, ErrorKind.RATE_LIMIT, ErrorKind.TRANSIENT)
 _GRACE_S = 60.0  # between our own deadline and the one that Replicate is told
 _MODEL = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)
 _VERSION = re.compile(r"[0-9a-f]{64}")
@@ -123,24 +125,44 @@ class Replicate(Predictor):
             version=str(id) if id and not about.get("is_official") else None,
         )
 
+    async def refresh(self) -> str:
+        """Read anew which models there are; those of our data file stay as they are in it."""
+        entries, known = await self._offered()
+        count = await asyncio.to_thread(keep_refreshed, self.data, entries, known=known)
+        self._loaded = None
+        if not count:
+            return f"{self.title}: no other models than the {known} of this package's data file."
+        return f"{self.title}: {count} models as of today."
+
     async def _read_models(self) -> Sequence[Mapping[str, Any]]:
-        """Read the models that make pictures; those of our data file stay as they are in it."""
+        return (await self._offered())[0]
+
+    async def _offered(self) -> tuple[Sequence[Mapping[str, Any]], int]:
+        """Return the models that make pictures, and how many more our data file has."""
         told = await self._ask("GET", self._address(f"/collections/{COLLECTION}"))
         offered = told.object().get("models")
-        known = super()._entries()
+        known = await asyncio.to_thread(super()._entries)  # from a disk
         entries: list[Mapping[str, Any]] = []
+        count = 0
         for about in offered if isinstance(offered, list) else ():
             if not isinstance(about, dict):
                 continue
             name = f"{about.get('owner')}/{about.get('name')}"
             if name in known and not known[name].send.get("discovered"):
+                count += 1
                 continue
-            with suppress(ProviderError, InvalidRequest):
+            try:
                 if isinstance(about.get("latest_version"), dict):
                     entries.append(self._entry_by(name, about))
                 else:
                     entries.append(await self.discover(name))
-        return entries
+            except InvalidRequest:
+                continue
+            except ProviderError as error:
+                # One strange model costs no other; without an answer the list would lose models.
+                if error.kind in _OF_ALL_MODELS:
+                    raise
+        return entries, count
 
     # -- one job ----------------------------------------------------------------------------------
 

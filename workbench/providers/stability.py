@@ -213,7 +213,8 @@ class Stability(Hosted):
             told = await read_json(body)
         except ValueError:
             raise answer.unreadable(f"something that is not whole JSON ({kind})") from None
-        text = told.get("image") if isinstance(told, dict) else None
+        # A job with an id calls it "result".
+        text = told.get("image", told.get("result")) if isinstance(told, dict) else None
         reason = str(told.get("finish_reason") or "").upper() if isinstance(told, dict) else ""
         if not isinstance(text, str) and reason != _FILTERED:
             raise answer.unreadable("JSON of another shape")

@@ -328,6 +328,37 @@ _LEAD = re.compile(r"(?i)title[\s*_]*[:：]")
 _AROUND = "\"'`“”„‚‘’«»‹›「」『』*_#>- "
 
 
+_KINDS: Mapping[str, type[_Speaking]] = {"openai": OpenAIText, "gemini": GeminiText}
+_NAME = re.compile(rf"({'|'.join(_KINDS)}):[^\s:][^\s]{{0,199}}")
+NAMED_LIKE = "openai:gpt-5-mini"  # for sentences about the names of text models
+
+
+def is_text_model(name: object) -> bool:
+    """Tell whether `name` is one that `text_model` takes; nobody is asked whether there is such.
+
+    >>> is_text_model(NAMED_LIKE), is_text_model("acme:tiny"), is_text_model(3)
+    (True, False, False)
+    """
+    return isinstance(name, str) and _NAME.fullmatch(name) is not None
+
+
+def text_model(name: str) -> TextModel:
+    """Return the text model of a name like "openai:gpt-5-mini" or "gemini:gemini-3-flash".
+
+    Keys and addresses come from where those of the image providers come from.
+
+    Raises
+    ------
+    KeyError
+        What stands before the colon is neither.
+
+    >>> text_model("gemini:tiny").state().ready
+    False
+    """
+    kind, _, model = name.partition(":")
+    return _KINDS[kind](model=model)
+
+
 async def suggest_title(model: TextModel, prompt: str) -> str | None:
     """Ask for a title of a topic.
 

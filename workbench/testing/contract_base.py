@@ -11,10 +11,13 @@ import itertools
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from concurrent.futures import Future
 from contextlib import aclosing, suppress
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from workbench.domain.border import awaited
+from workbench.domain.handover import Handover
 from workbench.domain.jobs import (
     ImageReady,
     JobEvent,
@@ -198,47 +201,56 @@ class ContractBase:
         """Run `body` with a new provider on a loop in a thread of its own; close it afterwards."""
         __tracebackhide__ = True
         one = provider or self.make_provider()
-        before = ""
-        try:
-            # Before each job the engine asks for both, in a thread: what is kept is read by now.
-            one.state(), list(one.models())
-        except Exception as raised:  # noqa: BLE001 - the border to the provider: told with what follows
-            before = f"Before that, state() or models() raised {raised!r}."
+        before: list[Exception] = []
         stray: list[str] = []
-        outcome: list[T] = []
-        error: list[BaseException] = []
+        ended: Future[T] = Future()
 
-        async def main() -> None:
+        async def main() -> T:
             def handle(_loop: object, context: dict[str, Any]) -> None:
                 stray.append(f"{context.get('message')} {context.get('exception')!r}")
 
             asyncio.get_running_loop().set_exception_handler(handle)
+            # Before each job the engine asks for both, in a thread: what is kept is read by now.
+            asking = asyncio.to_thread(lambda: (one.state(), list(one.models())))
+            if isinstance(raised := await self.answer_of(asking), Exception):
+                before.append(raised)
             try:
-                outcome.append(await body(one))
+                return await body(one)
             finally:
                 await in_time(one.close(), "close()", self.close_s)
 
         def work() -> None:
-            try:
-                asyncio.run(main())
-            except BaseException as raised:  # noqa: BLE001 - goes to the test, in the other thread
-                error.append(raised)
+            Handover(lambda: asyncio.run(main())).settle(ended)
 
         thread = threading.Thread(target=work, name="workbench-contract", daemon=True)
         thread.start()
         # Long enough for many jobs; a test that hangs says where by its own time limits.
         thread.join(20 * self.patience_s)
         expect(not thread.is_alive(), "The test does not end.", "Something waits without a limit.")
-        if error:
-            if before:
-                error[0].add_note(before)
-            raise error[0]
+        error = ended.exception()
+        if error is not None:
+            for raised in before:
+                error.add_note(f"Before that, state() or models() raised {raised!r}.")
+            raise error
         expect(
             not stray,
             f"Something failed on the loop, and nobody looked: {stray}",
             "Wait for every task that the provider starts.",
         )
-        return outcome[0]
+        return ended.result()
+
+    async def answer_of(self, asking: Awaitable[T]) -> T | Exception:
+        """Return what a provider answers, or the error that it raises: the caller looks at both."""
+
+        def failed(error: Exception) -> Exception:
+            if isinstance(error, checks.Breach):
+                raise error
+            return error
+
+        async def answer() -> T | Exception:
+            return await asking
+
+        return await awaited(answer, failed, within_s=20 * self.patience_s)
 
     async def make(self, provider: Provider, request: JobRequest) -> list[ImageReady]:
         """Submit a request, follow it to its end and check all of it; returns its pictures."""
@@ -273,22 +285,16 @@ class ContractBase:
 
     async def failure_of(self, provider: Provider, request: JobRequest) -> BaseException:
         """Return the error that a request ends with."""
-        try:
-            await self.make(provider, request)
-        except checks.Breach:
-            raise
-        except Exception as error:  # noqa: BLE001 - the border to the provider: the caller looks
-            return error
+        answer = await self.answer_of(self.make(provider, request))
+        if isinstance(answer, Exception):
+            return answer
         raise checks.Breach("The request should fail, and a picture came.\n  -> Raise an error.")
 
     async def made_or_refused(self, provider: Provider, request: JobRequest) -> None:
         """Check that a request is made, or refused in a sentence."""
-        try:
-            await self.make(provider, request)
-        except checks.Breach:
-            raise
-        except Exception as error:  # noqa: BLE001 - the border to the provider: looked at here
-            checks.check_error(error)
+        answer = await self.answer_of(self.make(provider, request))
+        if isinstance(answer, Exception):
+            checks.check_error(answer)
 
     async def cancel(self, provider: Provider, ref: JobRef) -> None:
         """Cancel a job; an error that is typed does no harm."""

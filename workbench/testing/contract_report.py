@@ -5,7 +5,9 @@ from __future__ import annotations
 import traceback
 import unittest
 from dataclasses import dataclass, field
+from functools import partial
 
+from workbench.domain.border import asked
 from workbench.testing.contract_base import ContractBase
 from workbench.testing.provider_checks import Breach
 
@@ -70,23 +72,26 @@ def check(contract: type[ContractBase], *, only: str = "test_") -> Report:
         if name in left_out:
             report.skipped.append((name, left_out[name]))
             continue
-        instance = contract()
-        try:
-            getattr(instance, "setup_method", lambda: None)()
-            try:
-                getattr(instance, name)()
-            finally:
-                getattr(instance, "teardown_method", lambda: None)()
-        except unittest.SkipTest as reason:
-            report.skipped.append((name, str(reason)))
-        except Breach as breach:
-            notes = getattr(breach, "__notes__", [])
-            report.failed.append((name, "\n".join([str(breach), *notes])))
-        except Exception:  # noqa: BLE001 - the provider's, and shown
-            report.failed.append((name, traceback.format_exc(limit=-6)))
-        else:
+        error = asked(partial(_run, contract(), name), lambda error: error)
+        if error is None:
             report.passed.append(name)
+        elif isinstance(error, unittest.SkipTest):
+            report.skipped.append((name, str(error)))
+        elif isinstance(error, Breach):
+            notes = getattr(error, "__notes__", [])
+            report.failed.append((name, "\n".join([str(error), *notes])))
+        else:
+            trace = traceback.format_exception(error, limit=-6)
+            report.failed.append((name, "".join(trace)))
     return report
+
+
+def _run(contract: ContractBase, test: str) -> None:
+    getattr(contract, "setup_method", lambda: None)()
+    try:
+        getattr(contract, test)()
+    finally:
+        getattr(contract, "teardown_method", lambda: None)()
 
 
 def _words(name: str) -> str:

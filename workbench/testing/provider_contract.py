@@ -135,17 +135,14 @@ class ProviderContract(DescriptionContract):
 
     async def _all_is_sent(self, provider: Provider, request: JobRequest) -> None:
         noting, read = noting_reads(request)
-        try:
-            await self.make(provider, noting)
-        except checks.Breach:
-            raise
-        except Exception as error:
+        answer = await self.answer_of(self.make(provider, noting))
+        if isinstance(answer, Exception):
             # What is to be changed may have to be said: references alone may be refused.
             if any(one.role == "source" for one in request.inputs) or not request.inputs:
-                raise
+                raise answer
             if request.operation is Operation.GENERATE:
-                raise
-            checks.check_error(error, expected=ErrorKind.BAD_REQUEST)
+                raise answer
+            checks.check_error(answer, expected=ErrorKind.BAD_REQUEST)
             return
         unread = [one.asset_id for one in request.inputs if one.asset_id not in read]
         expect(
@@ -271,12 +268,9 @@ class ProviderContract(DescriptionContract):
             following = asyncio.create_task(self.follow(provider, request, ref))
             await asyncio.sleep(0.02)
             await self.cancel(provider, ref)
-            try:
-                events = await following
-            except checks.Breach:
-                raise
-            except Exception as error:  # noqa: BLE001 - looked at in the next line
-                checks.check_error(error)
+            events = await self.answer_of(following)
+            if isinstance(events, Exception):
+                checks.check_error(events)
             else:
                 asked = {slot.index: slot for slot in request.slots}
                 for event in events:
@@ -458,12 +452,13 @@ class ProviderContract(DescriptionContract):
             ask = getattr(provider, "test", None)
             if ask is None:
                 raise unittest.SkipTest("it has no test()")
-            try:
-                said = await in_time(ask(), "test()", self.patience_s)
-            except checks.Breach:
-                raise
-            except Exception as error:  # noqa: BLE001 - looked at in the next line
-                checks.check_error(error)
+
+            async def asking() -> object:
+                return await in_time(ask(), "test()", self.patience_s)
+
+            said = await self.answer_of(asking())
+            if isinstance(said, Exception):
+                checks.check_error(said)
             else:
                 checks.check_sentence(said, "What test() returned")
 

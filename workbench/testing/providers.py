@@ -165,7 +165,7 @@ class FakeProvider:
         self.script = script or _two_steps_and_all_pictures
         self.on_submit = on_submit
         self.on_lookup = on_lookup
-        self._model = _model(name, batchable=batchable, price=price or Price())
+        self._model = _model(name, batchable=batchable, price=Price() if price is None else price)
 
     def state(self) -> ProviderState:
         """Return `available`, which tests may set."""
@@ -384,7 +384,7 @@ class EmulatedPaidProvider:
         self._step_s = step_s
         self._latency_s = latency_s
         self._lag_s = lag_s
-        self._model = _model(name, batchable=batchable, price=price or Price())
+        self._model = _model(name, batchable=batchable, price=Price() if price is None else price)
 
     def state(self) -> ProviderState:
         """Always ready."""

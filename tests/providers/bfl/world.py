@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from tests.providers.world import fast, job_request
+from tests.providers.world import added_to, job_request, provider_on
 from workbench.domain.jobs import JobRequest, Slot
 from workbench.providers.bfl import BFL
 from workbench.testing.emulators.bfl import BFLEmulator
@@ -20,16 +20,13 @@ COST = Decimal("0.03")
 
 
 def made_with(server: BFLEmulator, **changes) -> BFL:
-    given = {"base_url": server.base_url, "key": server.key, "pace": fast, **changes}
-    provider = BFL("flux", **given)
+    provider: BFL = provider_on(BFL, "flux", server, **changes)
     provider.absent_s = 0.2
     return provider
 
 
 def added(ws, server: BFLEmulator, **changes) -> BFL:
-    provider = made_with(server, **changes)
-    ws.add_provider(provider)
-    return provider
+    return added_to(ws, made_with(server, **changes))
 
 
 def paths(server: BFLEmulator, method: str = "POST") -> list[str]:

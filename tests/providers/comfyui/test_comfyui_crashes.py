@@ -9,7 +9,8 @@ import pytest
 
 import workbench as wb
 from tests.providers.comfyui.world import CANARY, GRAPH, MODEL, _request, added, graphs, lines, sent
-from tests.providers.world import assert_nowhere, ended, error_of, fast, until
+from tests.providers.world import assert_nowhere, ended, error_of, fast
+from tests.waiting import until
 from workbench.domain.jobs import JobRef
 from workbench.providers.comfyui import ComfyUI
 from workbench.testing.emulators.comfyui import ComfyUIEmulator

@@ -11,7 +11,8 @@ import uuid
 import pytest
 
 from tests.providers.comfyui.world import GRAPH, MODEL, added, graphs, lines, sent
-from tests.providers.world import ended, error_of, fast, noise, until
+from tests.providers.world import PUT_OFF, ended, error_of, fast, noise
+from tests.waiting import until
 from workbench.providers.comfyui import ComfyUI
 from workbench.providers.comfyui_socket import (
     Begun,
@@ -122,11 +123,7 @@ def test_an_interruption_in_comfyui_itself_is_said_and_not_undone(ws, server):
 @pytest.mark.parametrize(
     "fault",
     [
-        Fault(status=429, headers={"Retry-After": "0"}),
-        Fault(status=429, headers={"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}),
-        Fault(status=429),
-        Fault(status=500),
-        Fault(status=503),
+        *PUT_OFF,
         Fault(reset_before=True),
         Fault(reset_after=0),
         Fault(reset_after=20),

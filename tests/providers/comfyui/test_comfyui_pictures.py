@@ -9,7 +9,8 @@ import uuid
 import pytest
 
 from tests.providers.comfyui.world import GRAPH, MODEL, _request, added, graphs, sent
-from tests.providers.world import ended, error_of, fast, shown_while_made, until
+from tests.providers.world import ended, error_of, fast, shown_while_made
+from tests.waiting import until
 from workbench.domain.jobs import JobInput
 from workbench.domain.status import Operation
 from workbench.errors import ErrorKind, InvalidRequest, ProviderError

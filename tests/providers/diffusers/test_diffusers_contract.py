@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from tests.providers.diffusers.world import HAS_TORCH
+from tests.providers.diffusers.world import HAS_TORCH, NO_TORCH
 from workbench.providers.local_diffusers import Diffusers
 from workbench.testing.provider_contract import ProviderContract
 
 if not HAS_TORCH:
-    pytest.skip("needs torch: make test-diffusers", allow_module_level=True)
+    pytest.skip(NO_TORCH, allow_module_level=True)
 
 
 @pytest.mark.req("PRV-3")

@@ -218,7 +218,10 @@ OUT_OF_MEMORY = """
 @needs_torch
 @pytest.mark.timeout(180)
 @pytest.mark.req("PRV-7")
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits memory as Linux does")
+@pytest.mark.skipif(
+    not sys.platform.startswith("linux"),
+    reason="Linux only: the test limits the memory of a process.",
+)
 def test_memory_that_runs_out_is_a_sentence_and_the_next_picture_is_made(tmp_path, tiny):
     told = run(OUT_OF_MEMORY, tmp_path, tiny)
     assert told == (

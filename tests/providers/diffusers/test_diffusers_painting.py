@@ -28,7 +28,7 @@ from tests.providers.diffusers.world import (
     run,
     source_of,
 )
-from tests.providers.world import until
+from tests.waiting import until
 from workbench.domain.jobs import (
     Done,
     ImageReady,
@@ -319,7 +319,10 @@ async def test_it_tells_what_it_would_run_on(provider):
 
 
 @needs_torch
-@pytest.mark.skipif(os.environ.get("CUDA_VISIBLE_DEVICES", "") != "", reason="has a GPU")
+@pytest.mark.skipif(
+    os.environ.get("CUDA_VISIBLE_DEVICES", "") != "",
+    reason="Only without a GPU: CUDA_VISIBLE_DEVICES names one here.",
+)
 async def test_a_device_that_is_not_there_is_a_sentence(made, tiny):
     provider = made("cuda:97", tiny=tiny)
     with pytest.raises(ProviderError, match="no device cuda:97 here") as caught:

@@ -27,7 +27,8 @@ from workbench.providers.local_diffusers import Diffusers
 HAS_TORCH = all(find_spec(name) is not None for name in ("torch", "diffusers", "transformers"))
 
 
-needs_torch = pytest.mark.skipif(not HAS_TORCH, reason="needs torch: make test-diffusers")
+NO_TORCH = "Needs torch (about 2 GB): `make test-diffusers` installs it and runs these tests."
+needs_torch = pytest.mark.skipif(not HAS_TORCH, reason=NO_TORCH)
 
 
 REPOSITORY = Path(__file__).parents[3]

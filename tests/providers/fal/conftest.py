@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.providers.world import several
 from workbench.testing.emulators.fal import FalEmulator
 
 
@@ -20,12 +21,5 @@ def fal():
 
 @pytest.fixture
 def emulator():
-    opened = []
-
-    def make(**how) -> FalEmulator:
-        opened.append(FalEmulator(**how))
-        return opened[-1].__enter__()
-
-    yield make
-    for server in opened:
-        server.close()
+    with several(FalEmulator) as make:
+        yield make

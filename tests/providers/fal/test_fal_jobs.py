@@ -25,8 +25,8 @@ from tests.providers.world import (
     requests_of,
     shown_by,
     shown_of,
-    until,
 )
+from tests.waiting import until
 from workbench.domain.jobs import JobRef, Slot
 from workbench.errors import ProviderError
 from workbench.providers import fal_wire

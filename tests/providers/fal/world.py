@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from tests.providers.world import FAST, failure_of, job_request
+from tests.providers.world import added_to, failure_of, job_request, provider_on
 from workbench.domain.jobs import JobRef, JobRequest
 from workbench.errors import ProviderError
 from workbench.providers.fal import Fal
@@ -26,14 +26,11 @@ MAKING = {"status": "IN_PROGRESS", "logs": []}
 
 
 def made(server: FalEmulator, **changes) -> Fal:
-    given = {"base_url": server.base_url, "key": server.key, "pace": FAST, **changes}
-    return Fal("fal", **given)
+    return provider_on(Fal, "fal", server, **changes)
 
 
 def added(ws, server: FalEmulator, **changes) -> Fal:
-    provider = made(server, **changes)
-    ws.add_provider(provider)
-    return provider
+    return added_to(ws, made(server, **changes))
 
 
 def request_for(model: str = "fal-ai/flux/schnell", **changes) -> JobRequest:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.providers.world import several
 from workbench.testing.emulators.gemini import GeminiEmulator
 
 
@@ -17,12 +18,5 @@ def google() -> Iterator[GeminiEmulator]:
 
 @pytest.fixture
 def another() -> Iterator:
-    opened = []
-
-    def make(**how) -> GeminiEmulator:
-        opened.append(GeminiEmulator(**how))
-        return opened[-1].__enter__()
-
-    yield make
-    for server in opened:
-        server.close()
+    with several(GeminiEmulator) as make:
+        yield make

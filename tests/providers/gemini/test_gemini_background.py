@@ -10,7 +10,8 @@ import pytest
 
 import workbench as wb
 from tests.providers.gemini.world import BACKGROUND, COST, MODEL, WORDS, added, creates, polls
-from tests.providers.world import FAST, ended, error_of, job_request, until
+from tests.providers.world import FAST, ended, error_of, job_request
+from tests.waiting import until
 from workbench.domain.jobs import JobRef, JobRequest
 from workbench.errors import ProviderError
 from workbench.providers.gemini import Gemini
@@ -64,7 +65,7 @@ def test_its_place_in_the_queue_and_its_progress_are_told(ws, google):
     added(ws, google)
     (generation,) = ws.generate("a fox", model=MODEL, **BACKGROUND).generations
     told = []
-    until(lambda: told.append(str(generation.status)) or generation.status.is_terminal, 20)
+    until(lambda: told.append(str(generation.status)) or generation.status.is_terminal)
     told.append(str(generation.status))
     shown = [one for place, one in enumerate(told) if told[place - 1 : place] != [one]]
     assert shown[-3:] == ["queued", "processing", "completed"]

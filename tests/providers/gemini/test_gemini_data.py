@@ -9,13 +9,14 @@ import logging
 import pytest
 
 import workbench as wb
+from tests.providers.checks import met, shown_after
 from tests.providers.gemini.world import (
     BACKGROUND,
     CANARY,
     MODEL,
     added,
 )
-from tests.providers.world import assert_nowhere, ended, shown_by, shown_of
+from tests.providers.world import assert_nowhere, ended
 from workbench.errors import ErrorKind, ProviderError
 from workbench.providers import gemini_wire
 from workbench.providers.catalogue import load
@@ -165,12 +166,10 @@ def test_a_key_is_nowhere_after_everything_went_wrong(
     shown = []
     with wb.open(workspace_home / "ws", user="ada") as ws:
         provider = added(ws, server, key=CANARY)
-        for fault in faults:
-            for more in ({}, BACKGROUND):
-                server.faults = [fault]
-                batch = ws.generate("a fox", model=MODEL, **more).wait(30)
-                shown += shown_of(batch)
-        shown += shown_by(ws, provider)
+        for more in ({}, BACKGROUND):
+            shown += shown_after(
+                ws, provider, faults, lambda fault, more=more: met(ws, server, fault, MODEL, **more)
+            )
     assert_nowhere(CANARY, [*shown, caplog.text, *capfd.readouterr()], workspace_home)
 
 

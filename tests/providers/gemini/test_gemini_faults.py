@@ -6,14 +6,25 @@ import time
 
 import pytest
 
-import workbench as wb
+from tests.providers.checks import (
+    LOST,
+    REDIRECTED,
+    TOO_LATE,
+    assert_refused,
+    assert_sentence,
+    assert_unknown,
+    cancelled_on_the_way,
+    closed_on_the_way,
+    met_by_one,
+    no_pictures,
+)
 from tests.providers.gemini.world import (
     BACKGROUND,
     COST,
     MODEL,
     added,
 )
-from tests.providers.world import ended, error_of, until
+from tests.providers.world import ended, error_of
 from workbench.providers.http import Patience
 from workbench.testing.emulators.server import Fault
 
@@ -27,27 +38,20 @@ FAILS = [
     (Fault(status=402), "quota", "no credit"),
     (Fault(status=429, code="PerDay"), "quota", "no credit"),
     (Fault(status=429, code="NoCredit"), "quota", "no credit"),
-    (Fault(status=302, headers={"Location": "http://127.0.0.1:9/"}), "bad_request", "redirects"),
+    REDIRECTED,
     (Fault(status=400, body=b"<html>" + b"x" * 100_000), "bad_request", "does not accept"),
     (Fault(status=400, body=b'[{"error": {"message": "odd"}}]'), "bad_request", "odd"),
 ]
 
 
-LOST = [
-    Fault(reset_after=0),
+NO_ANSWER = [
+    *LOST,
     Fault(reset_after=40),
     Fault(silent=True, code="STOP"),
-    Fault(status=200, body=b"<html>Sign in first</html>", content_type="text/html"),
-    Fault(status=200, body=b"[]"),
     Fault(status=200, body=b"{}"),
-    Fault(status=502),
     Fault(status=504),
-    Fault(pause_s=1.6),
+    TOO_LATE,
 ]
-
-
-def only_for(prompt: str, fault: Fault):
-    return lambda seen: fault if prompt.encode() in seen.body else None
 
 
 @pytest.mark.req("PRV-7", "TOK-2")
@@ -63,36 +67,23 @@ def test_a_failure_is_typed_costs_nothing_and_leaves_others_alone(
     added(ws, google)
     ws.grant(10)
     ws.set_price(MODEL, 1)
-    google.fault_of = only_for("the bad one", fault)
-    good = ws.generate("a good one", model=MODEL, n=2, **more)
-    bad = ws.generate("the bad one", model=MODEL, **more)
-    error = error_of(bad)
-    assert ended(good).status == "completed"
-    assert (error.kind, error.charged) == (kind, False)
-    assert said in error.message
-    assert error.message.endswith((".", "…")) or fault.body
-    assert google.key not in error.message
+    error = met_by_one(ws, google, MODEL, fault, **more).error
+    assert_refused(google, error, kind, said)
+    if not fault.body:
+        assert_sentence(error)
     assert ws.balance == 8
-    assert sum(b"the bad one" in seen.body for seen in google.requests) == 1
-    assert ws.doctor().problems == []
 
 
 @pytest.mark.req("PRV-7", "TOK-5")
-@pytest.mark.parametrize("fault", LOST, ids=repr)
+@pytest.mark.parametrize("fault", NO_ANSWER, ids=repr)
 def test_a_lost_answer_is_an_unknown_outcome_and_is_not_asked_for_again(ws, google, fault):
     added(ws, google, patience=Patience(total_s=1.2))
     ws.grant(10)
     ws.set_price(MODEL, 1)
-    google.fault_of = only_for("the bad one", fault)
-    good = ws.generate("a good one", model=MODEL, n=2)
     more = {"drafts": False} if fault.status == 200 else {}
-    (bad,) = ended(ws.generate("the bad one", model=MODEL, **more)).generations
-    assert ended(good).status == "completed"
-    assert (bad.status, bad.detail) == ("processing", "outcome_unknown")
-    assert sum(b"the bad one" in seen.body for seen in google.requests) == 1
+    assert_unknown(ws, met_by_one(ws, google, MODEL, fault, **more))
     assert google.images_charged - 2 in (0, 1)
     assert ws.balance == 7
-    assert ws.doctor().problems == []
 
 
 @pytest.mark.req("TOK-5")
@@ -143,11 +134,7 @@ def test_a_passing_failure_is_tried_again_after_what_it_asks_for(ws, google, fau
 
 
 @pytest.mark.req("PRV-7", "TOK-2")
-@pytest.mark.parametrize(
-    "fault",
-    [Fault(image=b"<html>no picture</html>"), Fault(cut=0.5), Fault(image=b"")],
-    ids=["text", "half", "nothing"],
-)
+@no_pictures
 @pytest.mark.parametrize(
     "more", [{}, {"drafts": False}, BACKGROUND], ids=["stream", "at once", "background"]
 )
@@ -165,13 +152,7 @@ def test_bytes_that_are_no_picture_fail_with_what_they_cost(ws, google, fault, m
 @pytest.mark.req("PRV-6", "TOK-5")
 def test_a_cancelled_call_is_followed_to_its_end_because_it_is_paid_for(ws, google):
     added(ws, google)
-    google.faults = [Fault(pause_s=0.6)]
-    batch = ws.generate("a fox", model=MODEL)
-    until(lambda: google.requests)
-    batch.cancel()
-    until(lambda: len(batch.all_generations()) == 2)
-    first, late = batch.all_generations()
-    assert (first.status, late.status, late.retry_of) == ("cancelled", "completed", first.id)
+    assert cancelled_on_the_way(ws, google, Fault(pause_s=0.6), MODEL)
     assert ws.balances()["USD"] == -COST
 
 
@@ -179,13 +160,5 @@ def test_a_cancelled_call_is_followed_to_its_end_because_it_is_paid_for(ws, goog
 def test_a_call_that_was_under_way_when_its_process_closed_is_not_made_again(
     workspace_home, google
 ):
-    google.faults = [Fault(pause_s=3.0)]
-    with wb.open(workspace_home / "ws", user="ada") as ws:
-        added(ws, google)
-        batch = ws.generate("a fox", model=MODEL)
-        until(lambda: google.requests)
-    with wb.open(workspace_home / "ws", user="ada") as again:
-        added(again, google)
-        (generation,) = again.batch(batch.id).wait(30).generations
-        assert (generation.status, generation.detail) == ("processing", "outcome_unknown")
-    assert len(google.requests) == google.images_charged == 1
+    closed_on_the_way(workspace_home, google, added, MODEL)
+    assert len(google.requests) == 1

@@ -10,7 +10,8 @@ import pytest
 
 import workbench as wb
 from tests.providers.gemini.world import COST, MODEL, WORDS, added
-from tests.providers.world import ended, error_of, noise, shown_while_made, until
+from tests.providers.world import ended, error_of, noise, shown_while_made
+from tests.waiting import until
 from workbench.providers.pictures import LARGEST_PREVIEW
 from workbench.testing.emulators.server import Fault
 from workbench.testing.pictures import png
@@ -91,9 +92,9 @@ def test_drafts_are_shown_on_the_way(ws, another):
 def test_a_draft_as_large_as_a_picture_is_shown_smaller(ws, google):
     google.draft = noise(1024)
     added(ws, google)
-    google.faults = [Fault(gap_s=0.6)]
+    google.faults = [Fault(gap_s=1.5)]
     (generation,) = ws.generate("a fox", model=MODEL, seed=1).generations
-    until(lambda: ws._engine.media.read_preview(generation.id) or generation.status.is_terminal, 20)
+    until(lambda: ws._engine.media.read_preview(generation.id) or generation.status.is_terminal)
     shown = ws._engine.media.read_preview(generation.id)
     assert shown is not None
     assert len(shown) <= LARGEST_PREVIEW < len(google.draft)
@@ -236,7 +237,7 @@ def test_every_end_without_a_picture_is_typed_and_costs_its_tokens(ws, google, c
 
 def test_no_picture_and_no_reason_is_a_block(ws, google):
     added(ws, google)
-    google.faults = [Fault(status=200, body=b'{"candidates": [{}]}')]
+    google.faults = [Fault(status=200, body=b'{"candidates": []}')]
     error = error_of(ws.generate("a fox", model=MODEL, drafts=False))
     assert (error.kind, error.charged) == ("blocked", False)
     assert "no reason given" in error.message

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from tests.providers.world import FAST
+from tests.providers.world import added_to, provider_on
 from workbench.providers.gemini import Gemini
 from workbench.testing.emulators.gemini import GeminiEmulator
 
@@ -26,10 +26,7 @@ BACKGROUND = {"resumable": True}
 
 
 def added(ws, server: GeminiEmulator, **changes) -> Gemini:
-    given = {"base_url": server.base_url, "key": server.key, "pace": FAST, **changes}
-    provider = Gemini("google", **given)
-    ws.add_provider(provider)
-    return provider
+    return added_to(ws, provider_on(Gemini, "google", server, **changes))
 
 
 def polls(server: GeminiEmulator) -> list:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.providers.world import several
 from workbench.testing.emulators.huggingface import HuggingFaceEmulator
 
 
@@ -14,15 +15,8 @@ def in_no_time(quick_retries: None) -> None:
 
 @pytest.fixture
 def emulator():
-    opened = []
-
-    def make(**how) -> HuggingFaceEmulator:
-        opened.append(HuggingFaceEmulator(**how))
-        return opened[-1].__enter__()
-
-    yield make
-    for server in opened:
-        server.close()
+    with several(HuggingFaceEmulator) as make:
+        yield make
 
 
 @pytest.fixture

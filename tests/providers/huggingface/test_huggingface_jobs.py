@@ -7,6 +7,7 @@ import json
 import pytest
 
 import workbench as wb
+from tests.providers.checks import cancelled_on_the_way, closed_on_the_way
 from tests.providers.huggingface.world import (
     QUEUED,
     ROUTES,
@@ -17,7 +18,8 @@ from tests.providers.huggingface.world import (
     posts,
     request_for,
 )
-from tests.providers.world import ended, failure_of, until
+from tests.providers.world import ended, failure_of
+from tests.waiting import until
 from workbench.domain.jobs import JobRef
 from workbench.errors import ErrorKind, ProviderError
 from workbench.providers.catalogue import Entry
@@ -88,16 +90,8 @@ def test_restarting_resumes_the_job_by_its_reference(workspace_home, emulator, m
 
 @pytest.mark.req("TOK-5")
 def test_a_call_that_was_under_way_when_its_process_closed_is_not_made_again(workspace_home, hf):
-    hf.faults = [Fault(pause_s=3.5)]
-    with wb.open(workspace_home / "ws", user="ada") as ws:
-        added(ws, hf)
-        batch = ws.generate("a fox", model=ROUTES["hf-inference"])
-        until(lambda: hf.requests)
-    with wb.open(workspace_home / "ws", user="ada") as again:
-        added(again, hf)
-        (lost,) = ended(again.batch(batch.id)).generations
-        assert (lost.status, lost.detail) == ("processing", "outcome_unknown")
-    assert len(hf.requests) == hf.images_charged == 1
+    closed_on_the_way(workspace_home, hf, added, ROUTES["hf-inference"], pause_s=3.5)
+    assert len(hf.requests) == 1
 
 
 @pytest.mark.req("PRV-6")
@@ -115,13 +109,7 @@ def test_a_cancel_reaches_the_queue(ws, emulator):
 @pytest.mark.req("PRV-6", "TOK-5")
 def test_a_cancelled_call_is_followed_to_its_end_because_it_is_paid_for(ws, hf):
     added(ws, hf)
-    hf.faults = [Fault(pause_s=0.6)]
-    batch = ws.generate("a fox", model=ROUTES["hf-inference"])
-    until(lambda: hf.requests)
-    batch.cancel()
-    until(lambda: len(batch.all_generations()) == 2)
-    first, late = batch.all_generations()
-    assert (first.status, late.status) == ("cancelled", "completed")
+    assert cancelled_on_the_way(ws, hf, Fault(pause_s=0.6), ROUTES["hf-inference"])
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import time
 import pytest
 
 import workbench as wb
+from tests.providers.checks import assert_asks_nothing_away_from_home, met, shown_after
 from tests.providers.huggingface.world import (
     CANARY,
     QUEUED,
@@ -19,7 +20,7 @@ from tests.providers.huggingface.world import (
     made,
     posts,
 )
-from tests.providers.world import FAST, assert_nowhere, ended, shown_of
+from tests.providers.world import FAST, assert_nowhere, ended
 from workbench.domain.status import Operation
 from workbench.errors import ErrorKind, ProviderError
 from workbench.providers.catalogue import load
@@ -59,8 +60,7 @@ async def test_a_test_says_whose_token_it_is(hf):
             await provider.test()
         assert caught.value.kind is ErrorKind.AUTH
         await provider.close()
-    with pytest.raises(ProviderError, match="nothing to ask for"):
-        await made(hf).test()
+    await assert_asks_nothing_away_from_home(made, hf)
     assert HuggingFace()._base() == HOME
 
 
@@ -206,17 +206,12 @@ def test_a_key_is_nowhere_after_everything_went_wrong(
     ]
     shown = []
     with wb.open(workspace_home / "ws", user="ada") as ws:
-        ws.add_provider(HuggingFace("hf", pace=FAST))
+        provider = HuggingFace("hf", pace=FAST)
+        ws.add_provider(provider)
         for model in ROUTES.values():
-            for fault in faults:
-                server.faults = [fault]
-                batch = ended(ws.generate("a fox", model=model))
-                shown += shown_of(batch)
-        provider = ws._engine.registry.providers["hf"]
-        shown += [repr(provider), repr(vars(provider)), repr(vars(provider._line))]
-        shown += [ws.frame().to_csv(), ws.ledger().to_csv()]
-        shown += [repr(entry) for entry in ws.debug.entries()]
-        assert ws.doctor().problems == []
+            shown += shown_after(
+                ws, provider, faults, lambda fault, model=model: met(ws, server, fault, model)
+            )
     assert_nowhere(CANARY, [*shown, caplog.text, *capfd.readouterr()], workspace_home)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.providers.world import FAST, job_request
+from tests.providers.world import added_to, job_request, provider_on
 from workbench.domain.jobs import JobRequest
 from workbench.providers.huggingface import HuggingFace
 from workbench.testing.emulators.huggingface import HuggingFaceEmulator
@@ -33,14 +33,11 @@ each_route = pytest.mark.parametrize("route", list(ROUTES))
 
 
 def made(server: HuggingFaceEmulator, **changes) -> HuggingFace:
-    given = {"base_url": server.base_url, "key": server.key, "pace": FAST, **changes}
-    return HuggingFace("hf", **given)
+    return provider_on(HuggingFace, "hf", server, **changes)
 
 
 def added(ws, server: HuggingFaceEmulator, **changes) -> HuggingFace:
-    provider = made(server, **changes)
-    ws.add_provider(provider)
-    return provider
+    return added_to(ws, made(server, **changes))
 
 
 def posts(server: HuggingFaceEmulator) -> list:

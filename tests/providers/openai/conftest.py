@@ -4,17 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from tests.providers.world import several
 from workbench.testing.emulators.openai import OpenAIEmulator
 
 
 @pytest.fixture
 def workbench_emulator():
-    opened = []
-
-    def make(**how) -> OpenAIEmulator:
-        opened.append(OpenAIEmulator(**how))
-        return opened[-1].__enter__()
-
-    yield make
-    for server in opened:
-        server.close()
+    with several(OpenAIEmulator) as make:
+        yield make

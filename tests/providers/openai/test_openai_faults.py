@@ -11,18 +11,28 @@ from decimal import Decimal
 import pytest
 
 import workbench as wb
+from tests.providers.checks import (
+    LOST,
+    REDIRECTED,
+    TOO_LATE,
+    assert_refused,
+    assert_sentence,
+    assert_unknown,
+    cancelled_on_the_way,
+    closed_on_the_way,
+    met,
+    met_by_one,
+    no_pictures,
+    shown_after,
+)
 from tests.providers.openai.world import CANARY, COST, MODEL, READING, added
 from tests.providers.world import (
     PUT_OFF,
     assert_nowhere,
     ended,
-    error_of,
     noise,
     only,
-    shown_by,
-    shown_of,
     shown_while_made,
-    until,
 )
 from workbench.providers.http import Patience
 from workbench.providers.pictures import LARGEST_PREVIEW
@@ -39,30 +49,23 @@ FAILS = [
     (Fault(status=413), "bad_request", "too large"),
     (Fault(status=400, code="moderation_blocked"), "blocked", "content policy"),
     (Fault(status=429, code="insufficient_quota"), "quota", "no credit"),
-    (Fault(status=302, headers={"Location": "http://127.0.0.1:9/"}), "bad_request", "redirects"),
+    REDIRECTED,
     (Fault(status=400, body=b"<html>" + b"x" * 100_000), "bad_request", "does not accept"),
     (Fault(in_stream="moderation_blocked"), "blocked", "content policy"),
 ]
 
 
-LOST = [
-    Fault(reset_after=0),
+NO_ANSWER = [
+    *LOST,
     Fault(reset_after=40),
     Fault(silent=True),
-    Fault(status=200, body=b"<html>Sign in first</html>", content_type="text/html"),
-    Fault(status=200, body=b"[]"),
-    Fault(status=502),
     Fault(status=504),
     Fault(drip_s=0.02),
-    Fault(pause_s=1.6),
+    TOO_LATE,
 ]
 
 
 NO_STREAM = {"partial_images": 0}
-
-
-def only_for(prompt: str, fault: Fault):
-    return lambda seen: fault if prompt.encode() in seen.body else None
 
 
 @pytest.mark.req("PRV-7", "TOK-2")
@@ -71,38 +74,24 @@ def test_a_failure_is_typed_costs_nothing_and_leaves_others_alone(ws, openai, fa
     added(ws, openai)
     ws.grant(10)
     ws.set_price(MODEL, 1)
-    openai.fault_of = only_for("the bad one", fault)
-    good = ws.generate("a good one", model=MODEL, n=2)
-    bad = ws.generate("the bad one", model=MODEL)
-    error = error_of(bad)
-    assert ended(good).status == "completed"
-    assert (error.kind, error.charged) == (kind, False)
-    assert said in error.message
-    assert error.message.endswith((".", "…"))
-    assert openai.key not in error.message
+    error = met_by_one(ws, openai, MODEL, fault).error
+    assert_refused(openai, error, kind, said)
+    assert_sentence(error)
     assert ws.balance == 8
-    assert sum(b"the bad one" in seen.body for seen in openai.requests) == 1
-    assert ws.doctor().problems == []
 
 
 @pytest.mark.req("PRV-7", "TOK-5")
-@pytest.mark.parametrize("fault", LOST, ids=repr)
+@pytest.mark.parametrize("fault", NO_ANSWER, ids=repr)
 def test_a_lost_answer_is_an_unknown_outcome_and_is_not_asked_for_again(ws, openai, fault):
     patience = Patience(total_s=1.2)
     added(ws, openai, patience=patience)
     ws.grant(10)
     ws.set_price(MODEL, 1)
-    openai.fault_of = only_for("the bad one", fault)
-    good = ws.generate("a good one", model=MODEL, n=2)
     more = NO_STREAM if fault.drip_s else {}
-    (bad,) = ended(ws.generate("the bad one", model=MODEL, **more)).generations
-    assert ended(good).status == "completed"
-    assert (bad.status, bad.detail) == ("processing", "outcome_unknown")
-    assert sum(b"the bad one" in seen.body for seen in openai.requests) == 1
+    assert_unknown(ws, met_by_one(ws, openai, MODEL, fault, **more))
     # What was charged was delivered, or is shown as unknown and stays reserved.
     assert openai.images_charged - 2 in (0, 1)
     assert ws.balance == 7
-    assert ws.doctor().problems == []
 
 
 @pytest.mark.req("PRV-4", "PRV-7")
@@ -143,11 +132,7 @@ def test_a_server_that_is_not_there_is_tried_again_and_then_named(ws, openai, mo
 
 
 @pytest.mark.req("PRV-7", "TOK-2")
-@pytest.mark.parametrize(
-    "fault",
-    [Fault(image=b"<html>no picture</html>"), Fault(cut=0.5), Fault(image=b"")],
-    ids=["text", "half", "nothing"],
-)
+@no_pictures
 @pytest.mark.parametrize("more", [{}, NO_STREAM], ids=["stream", "at once"])
 def test_bytes_that_are_no_picture_fail_with_what_they_cost(ws, openai, fault, more):
     added(ws, openai)
@@ -177,7 +162,7 @@ def test_no_picture_and_no_error_is_a_block(ws, openai):
     ("event", "kind"),
     [
         ({"type": "error", "error": {"code": "moderation_blocked"}}, "blocked"),
-        ({"type": "image_generation.completed"}, "blocked"),
+        ({"type": "image_generation.completed"}, "bad_image"),
     ],
     ids=["error", "completed"],
 )
@@ -200,7 +185,7 @@ def test_partial_images_as_large_as_the_picture_are_made_smaller(ws, openai, mon
     real, large = emulator.png, noise(700)
     monkeypatch.setattr(emulator, "png", lambda text, **size: large if size else real(text))
     added(ws, openai)
-    openai.faults = [Fault(gap_s=0.5)]
+    openai.faults = [Fault(gap_s=1.2)]
     (generation,) = ws.generate("a fox", model=MODEL, partial_images=2).generations
     shown, _ = shown_while_made(ws, generation)
     assert shown
@@ -244,14 +229,7 @@ def test_a_preview_that_is_no_picture_hurts_nobody(ws, openai, monkeypatch):
 @pytest.mark.req("PRV-6", "TOK-5")
 def test_a_cancelled_call_is_followed_to_its_end_because_it_is_paid_for(ws, openai):
     added(ws, openai)
-    openai.faults = [Fault(pause_s=0.8)]
-    batch = ws.generate("a fox", model=MODEL)
-    until(lambda: openai.requests)
-    batch.cancel()
-    until(lambda: len(batch.all_generations()) == 2)
-    first, late = batch.all_generations()
-    assert (first.status, late.status, late.retry_of) == ("cancelled", "completed", first.id)
-    assert late.cost == COST
+    assert cancelled_on_the_way(ws, openai, Fault(pause_s=0.8), MODEL).cost == COST
     assert ws.balances()["USD"] == -COST
 
 
@@ -259,17 +237,8 @@ def test_a_cancelled_call_is_followed_to_its_end_because_it_is_paid_for(ws, open
 def test_a_call_that_was_under_way_when_its_process_closed_is_not_made_again(
     workspace_home, openai
 ):
-    openai.faults = [Fault(pause_s=3.0)]
-    with wb.open(workspace_home / "ws", user="ada") as ws:
-        added(ws, openai)
-        batch = ws.generate("a fox", model=MODEL)
-        until(lambda: openai.requests)
-    with wb.open(workspace_home / "ws", user="ada") as again:
-        added(again, openai)
-        (generation,) = again.batch(batch.id).wait(30).generations
-        assert (generation.status, generation.detail) == ("processing", "outcome_unknown")
-        assert again.doctor().problems == []
-    assert len(openai.requests) == openai.images_charged == 1
+    closed_on_the_way(workspace_home, openai, added, MODEL)
+    assert len(openai.requests) == 1
 
 
 # -- keys ------------------------------------------------------------------------------------------
@@ -292,13 +261,9 @@ def test_a_key_is_nowhere_after_everything_went_wrong(
         Fault(content_type=f"text/{CANARY}"),
         Fault(image=CANARY.encode()),
     ]
-    shown = []
+    asked = {"model": "openai:gpt-image-2", "partial_images": 1}
     with wb.open(workspace_home / "ws", user="ada") as ws:
-        for fault in faults:
-            server.faults = [fault]
-            batch = ws.generate("a fox", model="openai:gpt-image-2", partial_images=1).wait(30)
-            shown += shown_of(batch)
         provider = ws._engine.registry.providers["openai"]
-        shown += shown_by(ws, provider)
+        shown = shown_after(ws, provider, faults, lambda fault: met(ws, server, fault, **asked))
     assert_nowhere(CANARY, [*shown, caplog.text, *capfd.readouterr()], workspace_home)
     assert os.environ["OPENAI_API_KEY"] == CANARY

@@ -113,6 +113,29 @@ def test_an_estimate_is_tokens_times_their_price(quality, previews, usd):
     assert price.amount_micro == int(Decimal(usd) * 1_000_000)
 
 
+@pytest.mark.req("TOK-4", "TOK-6")
+@pytest.mark.parametrize("name", ["openai_images", "azure_openai"])
+def test_an_estimate_follows_the_size(name):
+    model = load(name, "openai").entries["gpt-image-2.5-sunburst"].model
+
+    def usd(width, height, quality="max"):
+        params = model.check({"quality": quality, "partial_images": 0})
+        return model.price_of(params, width=width, height=height)
+
+    # As the price table has it; a square is dearer than a wider picture of more pixels.
+    known = {(1024, 768): "0.14445", (1920, 1080): "0.1584", (3840, 2160): "0.40026"}
+    assert {size: usd(*size) for size in known} == {s: Decimal(v) for s, v in known.items()}
+    assert usd(2160, 3840) == usd(3840, 2160)
+    assert usd(1920, 1080, "low") == Decimal("0.00441")
+    # Nothing is known of other sizes: at least as much as of those that are not larger.
+    assert usd(256, 256) == usd(1024, 1024)
+    squares = [usd(side, side) for side in (1024, 1536, 2048, 2880)]
+    assert squares == sorted(set(squares))
+    for quality in ("low", "medium", "high", "xhigh", "max"):
+        for width, height in ((1024, 768), (1024, 1536), (1920, 1080), (2560, 1440), (3840, 2160)):
+            assert usd(width + 16, height, quality) > usd(width, height, quality)
+
+
 @pytest.mark.parametrize(
     "usage",
     [

@@ -10,6 +10,7 @@ from decimal import Decimal
 import pytest
 
 import workbench as wb
+from tests.providers.checks import met, shown_after
 from tests.providers.openrouter.world import CANARY, PLAIN, STREAMED, added, posts, provider_for
 from tests.providers.world import (
     assert_nowhere,
@@ -17,7 +18,6 @@ from tests.providers.world import (
     error_of,
     fast,
     only,
-    shown_of,
     shown_while_made,
 )
 from workbench.domain.jobs import JobInput, JobRequest, Slot
@@ -211,17 +211,11 @@ def test_a_key_is_nowhere_after_everything_went_wrong(workspace_home, monkeypatc
             Fault(content_type=f"text/{CANARY}"),
             Fault(image=CANARY.encode()),
         ]
-        shown = []
+        model = "openrouter:openai/gpt-image-2.5-flare"
         with wb.open(workspace_home / "ws", user="ada") as ws:
-            ws.add_provider(OpenRouter(pace=fast))
-            for fault in faults:
-                server.faults = [fault]
-                batch = ws.generate("a fox", model="openrouter:openai/gpt-image-2.5-flare").wait(30)
-                shown += shown_of(batch)
-            provider = ws._engine.registry.providers["openrouter"]
-            shown += [repr(provider), repr(vars(provider)), repr(ws.providers())]
-            shown += [repr(entry) for entry in ws.debug.entries()]
-            assert ws.doctor().problems == []
+            provider = OpenRouter(pace=fast)
+            ws.add_provider(provider)
+            shown = shown_after(ws, provider, faults, lambda fault: met(ws, server, fault, model))
     assert_nowhere(CANARY, [*shown, caplog.text, *capfd.readouterr()], workspace_home)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.providers.world import fast
+from tests.providers.world import added_to, provider_on
 from workbench.providers.openrouter import OpenRouter
 from workbench.testing.emulators.openrouter import OpenRouterEmulator
 
@@ -16,14 +16,11 @@ STREAMED = "or:openai/gpt-image-2.5-flare"
 
 
 def provider_for(server: OpenRouterEmulator, **changes) -> OpenRouter:
-    given = {"base_url": server.base_url, "key": server.key, "pace": fast, **changes}
-    return OpenRouter("or", **given)
+    return provider_on(OpenRouter, "or", server, **changes)
 
 
 def added(ws, server: OpenRouterEmulator, **changes) -> OpenRouter:
-    provider = provider_for(server, **changes)
-    ws.add_provider(provider)
-    return provider
+    return added_to(ws, provider_for(server, **changes))
 
 
 def posts(server: OpenRouterEmulator) -> list[dict]:

@@ -9,6 +9,7 @@ import pytest
 from tests.providers.replicate.world import (
     made,
 )
+from tests.providers.world import several
 from workbench.providers.replicate import Replicate
 from workbench.testing.emulators.replicate import ReplicateEmulator
 
@@ -26,15 +27,8 @@ def server() -> Iterator[ReplicateEmulator]:
 
 @pytest.fixture
 def emulator():
-    opened = []
-
-    def make(**how) -> ReplicateEmulator:
-        opened.append(ReplicateEmulator(**how))
-        return opened[-1].__enter__()
-
-    yield make
-    for one in opened:
-        one.close()
+    with several(ReplicateEmulator) as make:
+        yield make
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ from tests.providers.replicate.world import (
     faults_at,
     request_for,
 )
-from tests.providers.world import ended, error_of, until
+from tests.providers.world import ended, error_of
+from tests.waiting import until
 from workbench.domain.jobs import (
     JobRef,
     Log,
@@ -133,6 +134,16 @@ def test_no_picture_and_no_error_is_a_block(ws, emulator, output):
     server.faults = [Fault(images=0)]
     error = error_of(ws.generate("a fox", model=SCHNELL))
     assert (error.kind, error.charged) == ("blocked", False)
+
+
+@pytest.mark.req("PRV-7", "TOK-2")
+def test_an_output_in_which_no_picture_can_be_found_is_no_refusal(ws, server):
+    added(ws, server)
+    states = [{"status": "succeeded", "output": {"a_name_of_2027": "x"}}]
+    server.states = states
+    error = error_of(ws.generate("a fox", model=SCHNELL))
+    assert (error.kind, error.charged) == ("bad_image", True)
+    assert "no picture can be found in it" in error.message
 
 
 def test_more_pictures_than_asked_for_are_one(ws, server):

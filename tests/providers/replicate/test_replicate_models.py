@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
@@ -16,7 +17,7 @@ from tests.providers.replicate.world import (
     request_for,
 )
 from workbench.domain.status import Operation
-from workbench.errors import ErrorKind, InvalidRequest, ProviderError
+from workbench.errors import ConfigurationError, ErrorKind, InvalidRequest, ProviderError
 from workbench.providers.catalogue import entry_of
 from workbench.providers.replicate import Replicate
 from workbench.providers.replicate_schema import entry_of_schema, parameters_of_schema
@@ -94,6 +95,37 @@ async def test_a_refresh_adds_models_and_leaves_the_known_ones(
     }
 
 
+@pytest.mark.req("PRV-2")
+async def test_a_refresh_that_finds_only_known_models_takes_away_the_others(
+    server, monkeypatch, tmp_path, opened
+):
+    monkeypatch.setenv("WORKBENCH_PROVIDERS", str(tmp_path))
+    provider = opened(server)
+    before = [model.name for model in provider.models()]
+    await provider.refresh()
+    assert len(provider.models()) == len(before) + 1
+    known = b'{"models": [{"owner": "black-forest-labs", "name": "flux-schnell"}]}'
+    server.faults = [Fault(status=200, body=known)]
+    said = "Replicate: no other models than the 1 of this package's data file."
+    assert await provider.refresh() == said
+    assert [model.name for model in provider.models()] == before
+    for nothing in (b"{}", b'{"models": [{"owner": "emulated", "name": "gone"}]}'):
+        server.faults = [Fault(status=200, body=nothing)]
+        with pytest.raises(ConfigurationError, match="None of the models"):
+            await provider.refresh()
+
+
+async def test_a_refresh_that_cannot_be_written_says_where(server, monkeypatch, tmp_path, ws):
+    monkeypatch.setenv("WORKBENCH_PROVIDERS", str(tmp_path))
+    (tmp_path / "replicate.refreshed.json").mkdir()
+    added(ws, server)
+    with pytest.raises(ConfigurationError) as caught:
+        await asyncio.to_thread(ws.refresh_provider, "rep")
+    said = "replicate.refreshed.json cannot be written: Is a directory."
+    assert str(caught.value) == f"{said} Look at {tmp_path}."
+    assert [one.name for one in tmp_path.glob("replicate.*")] == ["replicate.refreshed.json"]
+
+
 async def test_what_a_collection_does_not_tell_is_asked_for_by_itself(server, monkeypatch, opened):
     whole = MODELS["emulated/painter"].about("emulated/painter")
     short = {**whole, "latest_version": None}
@@ -103,6 +135,26 @@ async def test_what_a_collection_does_not_tell_is_asked_for_by_itself(server, mo
     provider = opened(server)
     (entry,) = await provider._read_models()
     assert entry["name"] == "emulated/painter"
+
+
+@pytest.mark.req("PRV-2")
+@pytest.mark.parametrize("status", [401, 402, 429, 503])
+async def test_a_refresh_that_is_broken_off_leaves_the_list_as_it_was(
+    server, monkeypatch, tmp_path, opened, status
+):
+    monkeypatch.setenv("WORKBENCH_PROVIDERS", str(tmp_path))
+    provider = opened(server)
+    await provider.refresh()
+    before = [model.name for model in provider.models()]
+    assert "emulated/painter" in before
+    whole = MODELS["emulated/painter"].about("emulated/painter")
+    other = {**whole, "name": "other"}
+    body = json.dumps({"models": [other, {**whole, "latest_version": None}]}).encode()
+    server.faults = [Fault(status=200, body=body), Fault(status=status)]
+    with pytest.raises(ProviderError):
+        await provider.refresh()
+    assert [model.name for model in provider.models()] == before
+    assert [model.name for model in opened(server).models()] == before
 
 
 @pytest.mark.parametrize("model", ["flux", "a/b/c", "a/b:1", "../x", "a/b?x", ""])

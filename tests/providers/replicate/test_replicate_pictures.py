@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 import workbench as wb
+from tests.providers.checks import met, shown_after
 from tests.providers.replicate.world import (
     CANARY,
     COST,
@@ -23,7 +24,7 @@ from tests.providers.replicate.world import (
     given,
     request_for,
 )
-from tests.providers.world import FAST, assert_nowhere, ended, error_of, shown_by, shown_of
+from tests.providers.world import FAST, assert_nowhere, ended, error_of
 from workbench.domain.jobs import (
     Slot,
 )
@@ -272,15 +273,11 @@ def test_a_key_is_nowhere_after_everything_went_wrong(
     monkeypatch.setitem(
         server_ends(), "model_error", {"status": "failed", "error": f"Bearer {CANARY} is bad"}
     )
-    shown = []
+    model = "replicate:black-forest-labs/flux-schnell"
     with wb.open(workspace_home / "ws", user="ada") as ws:
-        ws.add_provider(Replicate(pace=FAST))
-        for fault in faults:
-            server.faults = [fault]
-            batch = ws.generate("a fox", model="replicate:black-forest-labs/flux-schnell").wait(20)
-            shown += shown_of(batch)
-        provider = ws._engine.registry.providers["replicate"]
-        shown += shown_by(ws, provider)
+        provider = Replicate(pace=FAST)
+        ws.add_provider(provider)
+        shown = shown_after(ws, provider, faults, lambda fault: met(ws, server, fault, model))
     assert_nowhere(CANARY, [*shown, caplog.text, *capfd.readouterr()], workspace_home)
 
 

@@ -6,7 +6,7 @@ import base64
 import functools
 from decimal import Decimal
 
-from tests.providers.world import FAST, job_request
+from tests.providers.world import added_to, job_request, provider_on
 from workbench.domain.jobs import (
     JobInput,
     JobRequest,
@@ -33,14 +33,11 @@ RETRIES = functools.partial(RunnerSettings, backoff_base_s=0.02, backoff_cap_s=0
 
 
 def made(server: ReplicateEmulator, **changes) -> Replicate:
-    given = {"base_url": server.base_url, "key": server.key, "pace": FAST, **changes}
-    return Replicate("rep", **given)
+    return provider_on(Replicate, "rep", server, **changes)
 
 
 def added(ws, server: ReplicateEmulator, **changes) -> Replicate:
-    provider = made(server, **changes)
-    ws.add_provider(provider)
-    return provider
+    return added_to(ws, made(server, **changes))
 
 
 def faults_at(server: Emulator, method: str, part: str, *faults: Fault | None) -> None:

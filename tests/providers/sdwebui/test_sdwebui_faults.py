@@ -12,7 +12,8 @@ import pytest
 
 import workbench as wb
 from tests.providers.sdwebui.world import CANARY, MODEL, _request, added, calls, sent
-from tests.providers.world import ended, error_of, fast, until
+from tests.providers.world import PUT_OFF, ended, error_of, fast
+from tests.waiting import until
 from workbench.domain.jobs import JobInput, JobRef
 from workbench.errors import ProviderError
 from workbench.providers.http import Patience
@@ -162,11 +163,7 @@ def test_a_failure_is_typed_and_not_tried_again(ws, server, fault, kind, said):
 @pytest.mark.parametrize(
     "fault",
     [
-        Fault(status=429, headers={"Retry-After": "0"}),
-        Fault(status=429, headers={"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}),
-        Fault(status=429),
-        Fault(status=500),
-        Fault(status=503),
+        *PUT_OFF,
         Fault(status=504),
         Fault(reset_before=True),
         Fault(reset_after=0),

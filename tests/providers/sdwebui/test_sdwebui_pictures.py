@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from tests.providers.sdwebui.world import CANARY, MODEL, _request, added, calls, sent
-from tests.providers.world import ended, error_of, fast, shown_while_made, until
+from tests.providers.world import ended, error_of, fast, shown_while_made
+from tests.waiting import until
 from workbench.domain.jobs import JobInput, JobRequest, Partial, Queued, Running
 from workbench.domain.status import Operation
 from workbench.errors import InvalidRequest

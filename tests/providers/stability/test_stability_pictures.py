@@ -1,7 +1,7 @@
 """Stability AI's dialect through the real engine, against an emulator that counts charges.
 
-There is no client of theirs to compare with: the emulator checks each form against the facts of
-their OpenAPI document (fields, kinds, ranges), which it has on its own.
+The emulator checks each form against the facts of their OpenAPI document (fields, kinds, ranges),
+which it has on its own. test_stability_second_client.py has a client that is not ours speak to it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from PIL import Image
 
 import workbench as wb
 from tests.providers.stability.world import CORE, added, fields_of, files_of, polls, posts, upscaled
-from tests.providers.world import fast, only, until
+from tests.providers.world import fast, only
+from tests.waiting import until
 from workbench.domain.status import Operation
 from workbench.providers.catalogue import load
 from workbench.providers.stability import Stability
@@ -102,6 +103,7 @@ def test_the_form_of_their_own_examples_is_taken_by_the_emulator(server):
         ("generate/sd3", {"prompt": "x"}, ["image"], "strength: is required"),
         ("generate/ultra", {"prompt": "x", "strength": "1"}, [], "strength: is required"),
         ("edit/erase", {}, ["mask"], "image: is required"),
+        ("edit/remove-background", {"output_format": "jpeg"}, ["image"], "output_format: is not"),
         ("upscale/creative", {"prompt": "x", "creativity": "0.9"}, ["image"], "0.1 and 0.5"),
         ("generate/nothing", {"prompt": "x"}, [], "no Route"),
     ],
@@ -209,10 +211,12 @@ def test_every_model_is_asked_for_with_fields_that_it_has(ws, server):
 
 @pytest.mark.req("PRV-2")
 def test_a_picture_in_json_is_a_picture_too(ws, server):
+    """Also where its field is named otherwise, as that of a job with an id is."""
     server.json_answers = True
     added(ws, server)
     made = only(ws.generate("a fox", model=CORE, seed=5))
     assert (made.status, made.seed) == ("completed", 5)
+    assert only(upscaled(ws)).asset.path.read_bytes() == png("a sharp fox")
 
 
 # -- a job with an id ------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import workbench as wb
-from tests.providers.world import fast
+from tests.providers.world import added_to, provider_on
 from workbench.providers.stability import Stability
 from workbench.testing.emulators.stability import StabilityEmulator
 from workbench.testing.pictures import png
@@ -18,16 +18,13 @@ CREATIVE = "stab:upscale-creative"
 
 
 def made_with(server: StabilityEmulator, **changes) -> Stability:
-    given = {"base_url": server.base_url, "key": server.key, "pace": fast, **changes}
-    provider = Stability("stab", **given)
+    provider: Stability = provider_on(Stability, "stab", server, **changes)
     provider.penalty_s = 0.05
     return provider
 
 
 def added(ws, server: StabilityEmulator, **changes) -> Stability:
-    provider = made_with(server, **changes)
-    ws.add_provider(provider)
-    return provider
+    return added_to(ws, made_with(server, **changes))
 
 
 def fields_of(seen) -> dict[str, str]:

@@ -19,8 +19,9 @@ from workbench.testing.pictures import png
 TXT2IMG, IMG2IMG = "/sdapi/v1/txt2img", "/sdapi/v1/img2img"
 PROGRESS, INTERNAL = "/sdapi/v1/progress", "/internal/progress"
 INTERRUPT, MODELS = "/sdapi/v1/interrupt", "/sdapi/v1/sd-models"
+SCRIPTS = "/sdapi/v1/scripts"
 _SAMPLERS = ("Euler", "Euler a", "DPM++ 2M")
-_SCHEDULERS = ("Automatic", "Karras", "Uniform")
+_SCHEDULERS = ("Automatic", "Karras", "Uniform")  # by their labels, or their names in small
 _TURN_S = 30.0
 
 _TYPES: Mapping[str, type | tuple[type, ...]] = {
@@ -192,6 +193,8 @@ class SDWebUIEmulator(Emulator):
             return _json(
                 [{"title": one, "model_name": one.partition(".")[0]} for one in self.checkpoints]
             )
+        if parts.path == SCRIPTS:
+            return _json({"txt2img": [], "img2img": []})
         if parts.path == PROGRESS and self._progress:
             skip = parse_qs(parts.query).get("skip_current_image") == ["true"]
             return _json(self._of_anybody(skip=skip))
@@ -300,11 +303,12 @@ class SDWebUIEmulator(Emulator):
         if of_image and not asked.get("init_images"):
             return self.error(404, "Init image not found")
         for text in [*asked.get("init_images", ()), *([asked["mask"]] if "mask" in asked else ())]:
-            if not base64.b64decode(text).startswith(b"\x89PNG"):
+            if not _decoded(text).startswith(b"\x89PNG"):
                 return self.error(500, "Invalid encoded image")
         if asked.get("sampler_name", _SAMPLERS[0]) not in _SAMPLERS:
             return self.error(404, "Sampler not found")
-        if asked.get("scheduler", _SCHEDULERS[0]) not in _SCHEDULERS:
+        schedulers = {*_SCHEDULERS, *map(str.lower, _SCHEDULERS)}
+        if asked.get("scheduler", _SCHEDULERS[0]) not in schedulers:
             return self.error(404, "Scheduler not found")
         checkpoint = asked.get("override_settings", {}).get("sd_model_checkpoint")
         known = {name for one in self.checkpoints for name in (one, one.partition(".")[0])}
@@ -333,6 +337,12 @@ class SDWebUIEmulator(Emulator):
 
     def _end(self) -> None:
         self._state |= {"job": "", "job_count": 0}
+
+
+def _decoded(text: str) -> bytes:
+    """Read an image as the web UI does: base64, with or without what a ``data:`` address has."""
+    _, _, content = text.rpartition(",")
+    return base64.b64decode(content)
 
 
 def _json(value: Any, status: int = 200) -> Reply:

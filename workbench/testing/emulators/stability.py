@@ -78,6 +78,7 @@ _CHOICES = {
     "mode": {"text-to-image", "image-to-image"},
     "model": {"sd3.5-large", "sd3.5-large-turbo", "sd3.5-medium", "sd3.5-flash"},
 }
+_LESS = {("edit/remove-background", "output_format"): {"jpeg"}}  # it has no transparency
 _NAMES = {
     400: "bad_request",
     401: "unauthorized",
@@ -102,7 +103,8 @@ class StabilityEmulator(Emulator):
     reason:
         How calls end: SUCCESS or CONTENT_FILTERED.
     json_answers:
-        True: pictures come as base64 in JSON, whatever was asked for.
+        True: pictures come as base64 in JSON, whatever was asked for; False: where they were asked
+        for as JSON.
 
     Examples
     --------
@@ -146,7 +148,7 @@ class StabilityEmulator(Emulator):
         if seen.method == "GET" and path == "/v1/user/balance":
             return Reply(200, JSON, [b'{"credits": 12.3456}'])
         if seen.method == "GET" and path.startswith(_RESULTS):
-            return self._result(path.removeprefix(_RESULTS))
+            return self._result(path.removeprefix(_RESULTS), seen)
         place = path.removeprefix(_PREFIX)
         if seen.method != "POST" or place not in _ENDPOINTS:
             return self.error(404, "no Route matched with those values")
@@ -162,30 +164,35 @@ class StabilityEmulator(Emulator):
         if self.reason == "SUCCESS" and fault.images != 0:
             self.charge(seen, 1)
         if place != _LATER:
-            return self._picture(fields, fault)
+            return self._picture(fields, fault, self._as_json("image", seen))
         id = f"{len(self._jobs):064x}"
         self._jobs[id], self._left[id] = (fields, fault), self.waits
         return Reply(200, JSON, [json.dumps({"id": id}).encode()])
 
-    def _result(self, id: str) -> Reply:
+    def _result(self, id: str, seen: Seen) -> Reply:
         if id not in self._jobs:
             return self.error(404, "id: no generation was found with this id")
         if self._left[id] > 0:
             self._left[id] -= 1
             body = json.dumps({"id": id, "status": "in-progress"}).encode()
             return Reply(202, JSON, [body])
-        return self._picture(*self._jobs[id])
+        return self._picture(*self._jobs[id], self._as_json("result", seen))
 
-    def _picture(self, fields: Mapping[str, str], fault: Fault) -> Reply:
+    def _as_json(self, name: str, seen: Seen) -> str | None:
+        """Return the name of the field that has the picture; None: the answer is its bytes."""
+        wanted = seen.headers.get("accept", "").partition(";")[0].strip() == JSON
+        return name if wanted or self.json_answers else None
+
+    def _picture(self, fields: Mapping[str, str], fault: Fault, as_json: str | None) -> Reply:
         picture = png(fields.get("prompt", "")) if fault.image is None else fault.image
         if fault.images == 0:
             picture = b""
         if fault.cut is not None:
             picture = picture[: int(len(picture) * fault.cut)]
         seed = int(fields.get("seed", "0")) or 343_940_597
-        if self.json_answers:
+        if as_json is not None:
             told = {
-                "image": base64.b64encode(picture).decode(),
+                as_json: base64.b64encode(picture).decode(),
                 "finish_reason": self.reason,
                 "seed": seed,
             }
@@ -231,7 +238,7 @@ def _wrong_field(place: str, name: str, text: str) -> str:
             return f"{name}: must be a number"
         if not low <= number <= high:
             return f"{name}: must be between {low:g} and {high:g}"
-    if name in _CHOICES and text not in _CHOICES[name]:
+    if name in _CHOICES and text not in _CHOICES[name] - _LESS.get((place, name), set()):
         return f"{name}: is not one of those that there are"
     if name.endswith("prompt") and not 1 <= len(text) <= 10_000:
         return f"{name}: must have 1 to 10000 characters"
