@@ -30,6 +30,8 @@ export interface StubOptions {
   jobMs?: number;
   scopes?: string[];
   voila?: boolean;
+  /** So many topics are listed at once. */
+  listed?: number;
 }
 
 interface Client { model: StubModel; cursor: number; inFlight: boolean; waiting: boolean }
@@ -67,6 +69,8 @@ export class StubKernel {
   painter: Painter;
   jobMs: number;
   scopes: string[];
+  readonly listed: number;
+  readonly began = Date.now();
   private readonly voila: boolean;
   private readonly changes = new Map<string, { seq: number; row: DeltaRow }>();
   private readonly clients = new Map<string, Client>();
@@ -81,6 +85,7 @@ export class StubKernel {
     this.jobMs = options.jobMs ?? 3000;
     this.painter = options.painter ?? (async () => new ArrayBuffer(8));
     this.voila = options.voila ?? false;
+    this.listed = options.listed ?? 1000;
     this.left = ({ few: 7, limited: 0 } as Record<string, number>)[this.state] ?? null;
     if (this.state === "queue") this.ahead = 12;
     this.scopes = options.scopes ?? ["models", "topics", "feed", "balance", "queue"];
@@ -312,7 +317,9 @@ export class StubKernel {
       limits: this.left === null ? null : { images_per_day: 100, images_left: this.left, unfinished: 8, queue: 200 },
     };
     if (has("models")) Object.assign(hello, { models: data.MODELS, providers: data.PROVIDERS, examples: data.EXAMPLES });
-    if (has("topics")) Object.assign(hello, { topics: [...this.topics.values()], projects: [...this.projects.values()] });
+    if (has("topics")) {
+      Object.assign(hello, OPERATIONS.topics(this, { cursor: "0" }).data, { projects: [...this.projects.values()] });
+    }
     if (has("feed")) hello.feed = this.desk.topic_id && this.state !== "feederror" ? this.feed(this.desk.topic_id) : null;
     if (has("balance")) hello.balances = [{ unit: "token", amount_micro: this.balance, change_micro: 0, reason: "", transaction_id: null }];
     if (has("queue")) hello.queue = { paused: this.paused, ahead: this.ahead };

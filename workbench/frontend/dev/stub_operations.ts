@@ -150,13 +150,42 @@ function restore(kernel: StubKernel, args: Args): Reply {
   return {};
 }
 
+const TRASH_PAGE = 8;
+
+/** The latest deletion first; a picture whose batch went with it is that batch. */
+function trashed(kernel: StubKernel, args: Args): Reply {
+  const before = (args["before"] as number | undefined) ?? Infinity;
+  const all = [...kernel.trash].filter(([, { generation }]) => !(generation && kernel.trash.has(generation.batch_id)));
+  const at = new Map([...kernel.trash.keys()].map((id, place) => [id, kernel.began - 86_400_000 + place * 60_000]));
+  const items = all.reverse().map(([id, { topic, batch, generation }]) => {
+    const made = batch ?? (generation ? kernel.batch(generation.batch_id) : undefined);
+    const picture = generation ?? kernel.rowsOf(id).find((row) => row.asset);
+    return {
+      entity: topic ? "topic" : batch ? "batch" : "generation", id, title: topic?.title ?? made?.prompt ?? "",
+      topic_title: made ? (kernel.topics.get(made.topic_id)?.title ?? "") : "",
+      images: topic?.images ?? batch?.n ?? 1, picture_id: topic?.cover_id ?? picture?.id ?? null,
+      deleted_at: at.get(id)!, kept_until: at.get(id)! + 30 * 86_400_000,
+    };
+  }).filter((item) => item.deleted_at < before);
+  const older = items.length - TRASH_PAGE;
+  return { data: { items: items.slice(0, TRASH_PAGE), ...(older > 0 ? { older } : {}) } };
+}
+
+/** Topics beyond a place in the list; the cursor is that place. */
+function topics(kernel: StubKernel, args: Args): Reply {
+  const all = [...kernel.topics.values()].sort((a, b) => b.updated_at - a.updated_at);
+  const [from, most] = [Number(args["cursor"]), Number(args["limit"] ?? kernel.listed)];
+  const rest = all.length > from + most ? { cursor: String(from + most), total: all.length } : null;
+  return { data: { topics: all.slice(from, from + most), older_topics: rest, total: all.length } };
+}
+
 const WIDE = 1_500_000;
 
 async function pictures(kernel: StubKernel, args: Args, preview: boolean): Promise<Reply> {
   const items: object[] = [];
   const buffers: ArrayBuffer[] = [];
   for (const id of args["ids"] as string[]) {
-    const row = kernel.generation(id);
+    const row = (args["trash"] ? kernel.trash.get(id)?.generation : undefined) ?? kernel.generation(id);
     if (!row || (!preview && !row.asset)) {
       items.push({ id, error: "not_found" });
       continue;
@@ -244,9 +273,10 @@ const HANDLERS: Record<string, Handler> = {
   },
   "topic.open": (kernel, args) => {
     if (kernel.state === "feederror") throw new StubError("busy", "Another notebook holds the workspace file. Close it, or use PostgreSQL.");
-    found(kernel.topics.get(args["topic_id"] as string));
-    return { data: structuredClone(kernel.feed(args["topic_id"] as string, Number(args["limit"] ?? 20))) };
+    const topic = found(kernel.topics.get(args["topic_id"] as string));
+    return { data: structuredClone({ ...kernel.feed(topic.id, Number(args["limit"] ?? 20)), topic }) };
   },
+  topics,
   page: (kernel, args) => {
     if (kernel.state === "feederror") throw new StubError("busy", "Another notebook holds the workspace file.");
     const limit = Number(args["limit"] ?? 20);
@@ -270,10 +300,15 @@ const HANDLERS: Record<string, Handler> = {
     const row = found(kernel.generation(args["id"] as string));
     const order = kernel.order.get(row.topic_id) ?? [];
     const at = order.indexOf(row.batch_id);
-    const forward = args["direction"] === "next";
+    const outer = args["direction"] === "first" || args["direction"] === "last";
+    const forward = args["direction"] === "next" || args["direction"] === "first";
     const limit = Number(args["limit"] ?? 20);
     const near = forward ? order.slice(at, at + limit) : order.slice(Math.max(0, at - limit), at + 1);
     const rows = near.flatMap((id) => kernel.latestOf(id)).filter((r) => r.status === "completed");
+    if (outer) {
+      const all = order.flatMap((id) => kernel.latestOf(id)).filter((r) => r.status === "completed");
+      return { data: { rows: forward ? all.slice(0, limit) : all.slice(-limit), end: all.length <= limit } };
+    }
     const i = rows.findIndex((r) => r.id === row.id);
     const part = forward ? rows.slice(i + 1, i + 1 + limit) : rows.slice(Math.max(0, i - limit), i);
     return { data: { rows: part, end: forward ? at + limit >= order.length && i + 1 + limit >= rows.length : at - limit <= 0 && i - limit <= 0 } };
@@ -285,9 +320,12 @@ const HANDLERS: Record<string, Handler> = {
     return { data: { cost_micro: model.price_micro * Number(args["n"] ?? 4), unit: "token", by_provider: false, seconds: 1.6 * Number(args["n"] ?? 4), balance_micro: kernel.balance, images_left: kernel.left } };
   },
   deletion: (kernel, args) => ({ data: { images: kernel.topics.get(args["topic_id"] as string)?.images ?? 0, active: 1 } }),
+  active: (kernel, args) => ({
+    data: { active: [...kernel.generations.values()].filter((row) => isOpen(row) && (!args["topic_id"] || row.topic_id === args["topic_id"])).length },
+  }),
   python: () => ({ data: { text: 'wb.generate("a small boat under a paper moon", model="sketch", n=4, size=(512, 512))' } }),
   prompts: () => ({ data: { prompts: data.PROMPTS.slice(0, 8) } }),
-  trash: () => ({ data: { items: [] } }),
+  trash: (kernel, args) => trashed(kernel, args),
   "file.open": (kernel, args) => openFile(kernel, args),
   "file.read": (_kernel, args) => {
     const bytes = found(files.get(args["handle"] as string));
@@ -372,6 +410,7 @@ export const OPERATIONS = {
   isActing: (op: string): boolean => ACTING.has(op),
   tick,
   dress,
+  topics,
   async run(kernel: StubKernel, op: string, args: Args, client: string, buffers: ArrayBuffer[]): Promise<Reply> {
     const handler = HANDLERS[op];
     if (!handler) throw new StubError("bad_message", `unknown op ${op}`);

@@ -157,9 +157,11 @@ export class DeskStore {
 
   private refused(n: number, change: Change, error: unknown): void {
     if (isPassing(error)) {
-      // Not heard: it is sent again with the next change, or when the connection is back.
-      const config = { ...change.config, ...this.waiting.config };
-      this.waiting = { ...change, ...this.waiting };
+      // Not heard: it is sent again with the next change, or when the connection is back. As it is
+      // by then: a later change of the same may have been on its way behind it, and got lost, too.
+      const now = this.asItIs(change);
+      const config = { ...this.waiting.config, ...now.config };
+      this.waiting = { ...this.waiting, ...now };
       if (Object.keys(config).length) this.waiting.config = config;
       for (const [part, last] of this.changed) if (last === n) this.changed.set(part, this.n + 1);
       return;
@@ -167,6 +169,24 @@ export class DeskStore {
     this.confirm(n);
     if (this.known) this.takeOver(this.known);
     if (!isAborted(error) && error instanceof WorkbenchError) this.onRefused(error);
+  }
+
+  /** What a change was about, with the values of now; what was confirmed since is left out. */
+  private asItIs(change: Change): Change {
+    const now: Change = {};
+    const open = (part: Part): boolean => this.changed.has(part);
+    if (change.draft !== undefined && open("draft")) now.draft = this.drafts.peek();
+    if (change.topic_id !== undefined && open("topic_id")) now.topic_id = this.topics.peek() ?? "";
+    if (change.selection !== undefined && open("selection")) now.selection = this.selections.peek();
+    if (change.panels !== undefined && open("panels")) now.panels = this.panelSizes.peek();
+    const config = this.configs.peek();
+    const parts = (Object.keys(change.config ?? {}) as (keyof Config)[]).filter(open);
+    if (parts.length) now.config = Object.fromEntries(parts.map((part) => [part, config[part]]));
+    if (now.config?.params) {
+      const names = Object.keys({ ...change.config?.params, ...this.waiting.config?.params });
+      now.config.params = Object.fromEntries(names.map((name) => [name, config.params[name]]));
+    }
+    return now;
   }
 
   // -- changes made elsewhere -----------------------------------------------------------------------

@@ -1,22 +1,16 @@
 /** What can go wrong between page and kernel, as one class: a code for code, a sentence for people. */
 
 import type { Failure } from "./protocol";
+import { t, type TextKey } from "./texts";
 import { inVoila } from "./visitor";
 
 /** Codes that only the page itself gives; the others are `ERROR_CODES` of protocol.py. */
 export type PageCode = "aborted" | "no_answer" | "disconnected";
 
-const SENTENCES: Record<PageCode, string> = {
-  aborted: "This was no longer wanted.",
-  no_answer:
-    "The kernel has not answered. It may be busy, and may still do this when it is free again.",
-  disconnected: "The kernel is not there any more. Run the cell of this widget again.",
-};
-
 /** For people who see no notebook. */
-const FOR_VISITORS: Partial<Record<PageCode, string>> = {
-  no_answer: "There has been no answer. It may still be done in a moment.",
-  disconnected: "This session has ended. Reload the page to go on.",
+const FOR_VISITORS: Partial<Record<PageCode, TextKey>> = {
+  no_answer: "error.no_answer.visitor",
+  disconnected: "error.disconnected.visitor",
 };
 
 export class WorkbenchError extends Error {
@@ -36,8 +30,13 @@ export class WorkbenchError extends Error {
   }
 
   static here(code: PageCode): WorkbenchError {
-    return new WorkbenchError(code, (inVoila() && FOR_VISITORS[code]) || SENTENCES[code]);
+    return new WorkbenchError(code, t((inVoila() && FOR_VISITORS[code]) || `error.${code}`));
   }
+}
+
+/** A sentence for what went wrong; unknown things keep their own words. */
+export function reasonOf(error: unknown): string {
+  return error instanceof Error && error.message ? error.message : String(error);
 }
 
 /** Whether somebody gave it up on purpose: nothing to tell anybody. */

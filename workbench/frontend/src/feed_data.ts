@@ -58,6 +58,12 @@ export class Feed {
     });
   }
 
+  /** Batches of a topic in which something has not ended, as far as that topic is held here. */
+  activeIn(topicId: string): readonly string[] {
+    const { window, topic } = this.shown.value;
+    return (topic === topicId ? window : this.windows.get(topicId))?.active.value ?? [];
+  }
+
   private get window(): FeedWindow {
     return this.shown.value.window;
   }
@@ -106,7 +112,7 @@ export class Feed {
     await this.renew(window);
   }
 
-  /** While a pointer is over the feed, batches that end stay where they are. */
+  /** While a pointer is over the feed, batches that end stay where they are on the screen. */
   hold(on: boolean): void {
     this.isHeld = on;
     this.current.hold(on);

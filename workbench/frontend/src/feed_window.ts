@@ -246,6 +246,7 @@ export class FeedWindow {
 
   /** Make the lists anew; called once after any number of changes. */
   publish(): void {
+    this.letGo();
     this.evict(MOST_WITH_ARRIVALS);
     const shown = [...this.open, ...this.held].filter((id) => this.rows.batchRow(id));
     shown.sort((a, b) => this.seq(b) - this.seq(a));
@@ -256,6 +257,18 @@ export class FeedWindow {
     this.hasNewer.value = this.newerCursor !== null;
     if (this.newerCursor === null) this.arrivals.clear();
     this.fresh.value = this.arrivals.size;
+  }
+
+  /** What is held is let go where it stays in its place: no older batch is left in Active, and no
+   *  newer one is in History. */
+  private letGo(): void {
+    const lowest = Math.min(...[...this.open].map((id) => this.seq(id)));
+    for (const id of [...this.held].sort((a, b) => this.seq(a) - this.seq(b))) {
+      const next = this.ids.find((one) => !this.open.has(one) && !this.held.has(one));
+      if (this.seq(id) > lowest || (next !== undefined && this.seq(next) > this.seq(id))) return;
+      this.held.delete(id);
+      this.follow(id);
+    }
   }
 
   private isLocal(id: string): boolean {

@@ -4,6 +4,7 @@ import { isAborted, WorkbenchError } from "./errors";
 import type { AssetInfo, FileKind, OpenedFile } from "./protocol";
 import { FILE_CHUNK_BYTES, UPLOAD_CHUNK_BYTES } from "./protocol";
 import type { Store } from "./store";
+import { t } from "./texts";
 
 export interface FileOptions {
   signal?: AbortSignal;
@@ -29,7 +30,7 @@ export async function readFile(store: Store, kind: FileKind, id: string | null, 
     ? store.call<OpenedFile>("file.open", { kind }, { patienceMs: PACKED_WITHIN_MS })
     : store.call<OpenedFile>("file.open", { kind, id }));
   try {
-    if (signal?.aborted) throw new WorkbenchError("aborted", `${name} is not wanted any more.`);
+    if (signal?.aborted) throw WorkbenchError.here("aborted");
     const count = Math.max(1, Math.ceil(size / FILE_CHUNK_BYTES));
     const pieces = new Array<Blob>(count);
     let next = 0;
@@ -42,7 +43,7 @@ export async function readFile(store: Store, kind: FileKind, id: string | null, 
         const piece = buffers[0] as DataView<ArrayBuffer> | undefined;
         const wanted = Math.min(FILE_CHUNK_BYTES, size - offset);
         if (!piece || piece.byteLength !== wanted) {
-          throw new WorkbenchError("internal", `${name} came incomplete. Try again.`);
+          throw new WorkbenchError("internal", t("error.incomplete", { name }));
         }
         pieces[place] = new Blob([piece]); // which the browser may move to the disk
         onProgress?.(++done / count);

@@ -3,6 +3,7 @@
  *  (widgets/config.py) and has the last word; this is so that the panel need not wait for it. */
 
 import type { Config, ModelInfo, ParameterInfo } from "./protocol";
+import { t } from "./texts";
 
 export interface Fitted {
   changes: Partial<Config>;
@@ -11,7 +12,6 @@ export interface Fitted {
 }
 
 export const SIDES = ["width", "height"] as const;
-const LABELS = { n: "Images", seed: "Seed", negative_prompt: "Negative prompt" };
 
 export function fits(parameter: ParameterInfo, value: unknown): boolean {
   const low = parameter.minimum ?? -Infinity;
@@ -46,15 +46,15 @@ export function fitTo(config: Config, before: ModelInfo | undefined, model: Mode
   const changes: Partial<Config> = { model: model.id };
   if (config.n > model.max_images) {
     changes.n = model.max_images;
-    dropped.push(LABELS.n);
+    dropped.push(t("config.images"));
   }
   if (config.seed !== null && !model.seeds) {
     changes.seed = null;
-    dropped.push(LABELS.seed);
+    dropped.push(t("config.seed"));
   }
   if (config.negative_prompt && !model.negative_prompt) {
     changes.negative_prompt = "";
-    dropped.push(LABELS.negative_prompt);
+    dropped.push(t("prompt.negative"));
   }
   const old = new Map(before?.parameters.map((parameter) => [parameter.name, parameter]));
   const sizes = { width: config.width, height: config.height };

@@ -8,6 +8,23 @@ const RULE = `
 
 /** Hide the sheet around `el` until the returned function is called. */
 export function hideSheet(el: Element): () => void {
+  if (el.isConnected) return hideAround(el);
+  // A host puts a view into the page after it was drawn, and a model that was made in an earlier
+  // cell knows its kernel by then.
+  let show = (): void => undefined;
+  const placed = new ResizeObserver(() => {
+    if (!el.isConnected) return;
+    placed.disconnect();
+    show = hideAround(el);
+  });
+  placed.observe(el);
+  return () => {
+    placed.disconnect();
+    show();
+  };
+}
+
+function hideAround(el: Element): () => void {
   const area = el.closest(".jp-OutputArea, .output_area, .output") ?? el.parentElement;
   if (!area) return () => undefined;
   addRule(area.ownerDocument);

@@ -11,6 +11,7 @@ import { type Model, type Traits, traitsOf } from "./model";
 import { shelf, type Whole } from "./shared";
 import { Store } from "./store";
 import { addStyles } from "./styles";
+import { t } from "./texts";
 import { Boundary } from "./ui/boundary";
 import { Root } from "./ui/root";
 import { COMPONENTS, NEEDS } from "./widgets/table";
@@ -41,7 +42,7 @@ function mount({ store, traits }: Shared, el: HTMLElement): () => void {
   const component = COMPONENTS[traits.widget];
   const content = component
     ? h(component, { store, traits })
-    : `This version of the page has no widget ${traits.widget}. Reload the page.`;
+    : t("error.widget_unknown", { name: traits.widget });
   draw(h(Root, { store, traits, children: h(Boundary, null, content) }), el);
   return () => {
     draw(null, el);

@@ -6,17 +6,45 @@ const KEYS = ["keydown", "keypress", "keyup"] as const;
  *  notebook's cells while somebody types here, or select them all. (Told of Ctrl or Shift alone it
  *  takes the undo from a text field even where it does not hear of the Z.) */
 const OURS = new Set(["enter", "z", "y", "a", "control", "meta", "shift"]);
+/** Lumino looks for no shortcut from an element with this on. (On an ancestor it is of no use: the
+ *  notebook's own shortcuts are found at the element with the focus.) */
+const SUPPRESS = "data-lm-suppress-shortcuts";
 
 export function guardKeys(root: HTMLElement): () => void {
   const guard = (event: KeyboardEvent): void => {
-    const key = event.key.toLowerCase();
-    if (event.altKey ? key !== "enter" : (event.ctrlKey || event.metaKey) && !OURS.has(key)) return;
-    event.stopPropagation();
+    if (isOurs(event)) event.stopPropagation();
   };
-  for (const key of KEYS) root.addEventListener(key, guard);
+  // JupyterLab listens at the document on the way up, Notebook 7 on the way down: before the root.
+  let marked: Element | null = null;
+  const mark = (event: KeyboardEvent): void => {
+    const { target } = event;
+    if (!(target instanceof Element) || !root.contains(target) || !isOurs(event)) return;
+    marked = target;
+    marked.setAttribute(SUPPRESS, "true");
+  };
+  const unmark = (): void => {
+    marked?.removeAttribute(SUPPRESS);
+    marked = null;
+  };
+  for (const key of KEYS) {
+    root.addEventListener(key, guard);
+    window.addEventListener(key, mark, true);
+    root.addEventListener(key, unmark, true);
+  }
   return () => {
-    for (const key of KEYS) root.removeEventListener(key, guard);
+    unmark();
+    for (const key of KEYS) {
+      root.removeEventListener(key, guard);
+      window.removeEventListener(key, mark, true);
+      root.removeEventListener(key, unmark, true);
+    }
   };
+}
+
+function isOurs(event: KeyboardEvent): boolean {
+  const key = event.key.toLowerCase();
+  if (event.altKey) return key === "enter";
+  return !(event.ctrlKey || event.metaKey) || OURS.has(key);
 }
 
 /** Whether a key is typed into something. */

@@ -5,6 +5,7 @@
 
 import { hearAgain } from "./hearing";
 import { shelf, type Shelf, type Widget, type Whole } from "./shared";
+import { notLoaded, WAITING } from "./texts_loader";
 
 interface Answer { to?: string; rid?: string; ok?: boolean; error?: { message?: string } }
 type Listener = (message: Answer, buffers?: DataView[]) => void;
@@ -19,8 +20,6 @@ interface Context { model: Model; el: HTMLElement }
 // The widget that carries the bundle may be a moment behind; a kernel may be busy starting.
 const ASK_AFTER_MS = [100, 1000, 3000, 8000, 20_000];
 const SAY_AFTER_MS = 6000;
-const WAITING =
-  "Waiting for the kernel to send this widget. It may be busy; if nothing runs, run this cell again.";
 
 /** Ask until the bundle is there; returns what stops the asking. */
 function ask(model: Model, hash: string, place: Shelf, refused: (reason: string) => void) {
@@ -105,7 +104,7 @@ export default (): Widget => {
         }
         return await widget?.render(context);
       } catch (error) {
-        say(`This widget could not be loaded: ${(error as Error).message}. Run its cell again.`);
+        say(notLoaded((error as Error).message));
         return undefined;
       } finally {
         clearInterval(timer);

@@ -7,10 +7,11 @@
 
 import { batch, effect, type ReadonlySignal, type Signal, signal, untracked } from "@preact/signals";
 
-import { isAborted, isPassing, WorkbenchError } from "./errors";
+import { isAborted, isPassing, reasonOf, WorkbenchError } from "./errors";
 import { linked, unpacked } from "./linking";
 import type { Answer, CallOptions } from "./requests";
 import { addPartStyles } from "./styles";
+import { t } from "./texts";
 
 export interface Modules {
   feed: typeof import("./parts/feed");
@@ -106,7 +107,7 @@ export async function fromKernel(
   const options = { signal: stop, againMs: AGAIN_MS, patienceMs: PATIENCE_MS };
   const { buffers } = await call("bundle", { hash, part: name }, options);
   const [packed] = buffers;
-  if (!packed) throw new WorkbenchError("internal", `The kernel sent nothing for the part ${name}.`);
+  if (!packed) throw new WorkbenchError("internal", t("error.part", { name }));
   const files = await unpacked(packed as DataView<ArrayBuffer>);
   if (base) await slots.of(base).there;
   return linked(files, urls);
@@ -212,7 +213,7 @@ export class Parts {
   private failed(name: PartName, error: unknown): void {
     if (isPassing(error)) return this.say(name, "");
     console.warn(`image-workbench: the part ${name} did not come`, error);
-    this.say(name, error instanceof Error ? error.message : String(error));
+    this.say(name, reasonOf(error));
   }
 
   private say(name: PartName, text: string): void {

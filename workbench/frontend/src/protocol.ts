@@ -8,8 +8,8 @@ export const UPLOAD_CHUNK_BYTES = 1024 * 1024;
 
 export const OPS = [
   "hello", "since", "pong", "ack", "probe", "abort", "bye", "bundle", "full_esm",
-  "topic.open", "page", "batch", "generation", "walk", "thumbs", "previews", "estimate",
-  "deletion", "python", "prompts", "trash", "spend", "file.open", "file.read", "file.close",
+  "topic.open", "topics", "page", "batch", "generation", "walk", "thumbs", "previews", "estimate",
+  "deletion", "active", "python", "prompts", "trash", "spend", "file.open", "file.read", "file.close",
   "submit", "cancel", "retry", "retry_failed", "resolve", "run_next", "pause", "resume",
   "delete", "restore", "judge", "topic.create", "topic.update", "project.create",
   "project.update", "desk.set",
@@ -86,6 +86,10 @@ export interface TopicFeed extends FeedPage {
   active: string[];
 }
 
+/** What lies beyond the topics that are listed: where it begins, and how many there are in all. */
+export interface OlderTopics { cursor: string; total: number }
+export interface TopicsAnswer { topics: TopicRow[]; older_topics: OlderTopics | null; total: number }
+
 export interface ParameterInfo {
   name: string; kind: "integer" | "number" | "choice" | "boolean" | "text" | "json";
   default: unknown; minimum: number | null; maximum: number | null; step: number | null;
@@ -128,8 +132,6 @@ export interface Desk {
   /** Names of settings that the last change of model did not keep, and a sentence about it. */
   dropped: string[]; remark: string;
 }
-/** Python asks for it: `refresh()`, `load_more()`. */
-export interface FeedPush { action: "refresh" | "more" }
 export interface DeskPush { rev: number; desk: Desk; from_client: string | null; from_n: number | null }
 
 /** What a visitor may make; null is no limit, 0 nothing. `images_left`: of today (UTC). */
@@ -151,19 +153,30 @@ export interface Hello {
   user: string; cursor: string; now: number;
   desk: Desk; desk_rev: number;
   models?: ModelInfo[]; providers?: ProviderInfo[]; projects?: ProjectRow[]; topics?: TopicRow[];
+  /** There are topics beyond `topics`; null: that is all. */
+  older_topics?: OlderTopics | null;
   feed?: TopicFeed | null; balances?: BalanceRow[]; queue?: QueueRow; examples?: string[];
 }
 
-/** `images_left`: of today, for visitors; null is no limit. */
-export interface Estimate { cost_micro: number; unit: string; by_provider: boolean; seconds: number | null; balance_micro: number | null; images_left?: number | null }
+/** `images_left`: of today, for visitors; null is no limit. `refusal`: why it would be refused now. */
+export interface Estimate { cost_micro: number; unit: string; by_provider: boolean; seconds: number | null; balance_micro: number | null; images_left?: number | null; refusal?: string }
 export interface Submitted { batch: BatchRow; generations: GenerationRow[]; topic: TopicRow }
+/** What was deleted: `images` went with it, and the picture of one stands for it. */
+export interface TrashedRow {
+  entity: "generation" | "batch" | "topic" | "project"; id: string;
+  /** Of a topic or project; else the prompt, of which `topic_title` says where it was. */
+  title: string; topic_title: string; images: number; picture_id: string | null;
+  deleted_at: number; kept_until: number;
+}
+/** A page of the trash; `older`: how many were deleted before its last one. */
+export interface TrashAnswer { items: TrashedRow[]; older?: number }
 export interface PictureAnswer { items: { id: string; asset_id?: string; preview?: number; mime?: string; error?: string }[] }
 /** What `file.open` opens; "everything" (all of one's pictures in one ZIP) goes without an id. */
 export type FileKind = "original" | "image" | "zip" | "everything";
 export interface OpenedFile { handle: string; name: string; mime: string; size: number }
 export type SpendBy = "day" | "provider" | "model" | "topic";
-/** `what`: a day (2026-11-21, of UTC), a provider, a model or a topic's title. */
-export interface SpendRow { what: string; unit: string; spent_micro: number; images: number }
+/** `what`: a day (2026-11-21, of UTC), a provider, a model or a topic's title. `not_known`: of the images, billed an amount that nobody knows. */
+export interface SpendRow { what: string; unit: string; spent_micro: number; images: number; not_known: number }
 export interface CapRow {
   scope: "everybody" | "user" | "topic";
   /** Of the topic. */
@@ -173,6 +186,10 @@ export interface CapRow {
 /** The largest first, days the latest first; `more`: rows that were left out. */
 export interface SpendAnswer { rows: SpendRow[]; more: number; caps: CapRow[]; balances: BalanceRow[] }
 export interface Deletion { images: number; active: number }
+/** How many of one's own images have not ended, of a topic or of all of them. */
+export interface Active { active: number }
+/** `rows`: some of what had ended before. */
+export interface Cancelled { cancelled: string[]; already_ended: string[]; rows: GenerationRow[] }
 /** What the lightbox shows beyond the row. */
 export interface GenerationDetails {
   row: GenerationRow; batch: BatchRow; prompt: string; prompt_sent: string | null;

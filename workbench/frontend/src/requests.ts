@@ -3,6 +3,7 @@
 
 import { WorkbenchError } from "./errors";
 import type { Failure, Op } from "./protocol";
+import { t } from "./texts";
 
 /** Clicks: the kernel runs them in order and remembers their answers. Mirrors Rate.ACT. */
 const ACTING: ReadonlySet<Op> = new Set<Op>([
@@ -78,7 +79,7 @@ export class Requests {
     this.waiting.delete(rid);
     waiting.end();
     if (ok) waiting.resolve({ data: data ?? {}, buffers });
-    else waiting.reject(WorkbenchError.of(error ?? { code: "internal", message: "It failed." }));
+    else waiting.reject(WorkbenchError.of(error ?? { code: "internal", message: t("error.no_reason") }));
     return true;
   }
 

@@ -6,20 +6,21 @@ import { batch, computed, effect, type ReadonlySignal, type Signal, signal } fro
 import { Channel } from "./channel";
 import { Clock } from "./clock";
 import { DeskStore } from "./desk";
-import { isAborted, WorkbenchError } from "./errors";
+import { isAborted, reasonOf, WorkbenchError } from "./errors";
 import { Feed } from "./feed_data";
 import type { LinkNote, LinkState } from "./link";
 import { EVERYTHING, type Model, type Offer } from "./model";
 import { bringer, type Needs, Parts } from "./parts";
 import { Pictures } from "./pictures";
 import type {
-  BalanceRow, BatchRow, DeltaRow, GenerationRow, Hello, ModelInfo, Op, ProjectRow, ProviderInfo,
-  QueueRow, TopicRow,
+  BalanceRow, BatchRow, DeltaRow, GenerationRow, Hello, ModelInfo, OlderTopics, Op, ProjectRow,
+  ProviderInfo, QueueRow, TopicRow,
 } from "./protocol";
 import { VERSION } from "./protocol";
 import type { Answer, CallOptions } from "./requests";
 import { isOpen, Rows } from "./rows";
 import { Submissions, type SubmitOptions } from "./submissions";
+import { t } from "./texts";
 import { type Level, type Toast, Toasts } from "./toasts";
 import { visitorToken } from "./visitor";
 
@@ -33,7 +34,7 @@ interface AnswerRows { row?: GenerationRow; rows?: GenerationRow[]; topic?: Topi
 const LASTING: ReadonlySet<string> = new Set(["disk_full"]);
 const ROWS_OF: ReadonlySet<Op> = new Set<Op>([
   "cancel", "retry", "retry_failed", "resolve", "judge", "topic.create", "topic.update",
-  "project.create", "project.update", "generation",
+  "project.create", "project.update", "generation", "topic.open",
 ]);
 
 export class Store {
@@ -44,6 +45,10 @@ export class Store {
   readonly linkNote: ReadonlySignal<LinkNote>;
   readonly desk: DeskStore;
   readonly topics: ReadonlySignal<TopicRow[]>;
+  /** What lies beyond the topics that are listed; null: that is all. */
+  readonly olderTopics = signal<OlderTopics | null>(null);
+  /** Topics that were deleted since the page began: what shows a picture of one leaves it. */
+  readonly goneTopics = signal<ReadonlySet<string>>(new Set());
   readonly projects: ReadonlySignal<ProjectRow[]>;
   readonly balances = signal<ReadonlyMap<string, BalanceRow>>(new Map());
   readonly queue = signal<QueueRow>({ paused: false });
@@ -179,7 +184,7 @@ export class Store {
   }
 
   private refused(error: unknown): void {
-    const text = error instanceof Error ? error.message : String(error);
+    const text = reasonOf(error);
     // A limit is no event that passes: it is said where the next prompt is written.
     if (error instanceof WorkbenchError && error.code === "limit_reached") this.refusal.value = text;
     else this.toast(text, "error");
@@ -201,7 +206,7 @@ export class Store {
       try {
         await undo();
       } catch (error) {
-        if (!isAborted(error)) this.toast(error instanceof Error ? error.message : String(error), "error");
+        if (!isAborted(error)) this.toast(reasonOf(error), "error");
       }
     });
   }
@@ -243,21 +248,21 @@ export class Store {
   /** Python asks for it: `refresh()`, `load_more()`. */
   private turnFeed(action: string): void {
     const turned = action === "refresh" ? this.feed.refresh() : this.feed.loadOlder();
-    turned.catch((error: unknown) => this.toast(error instanceof Error ? error.message : String(error), "error"));
+    turned.catch((error: unknown) => this.toast(reasonOf(error), "error"));
   }
 
   // -- what the kernel tells ------------------------------------------------------------------------
 
   private start(hello: Hello, again: boolean): void {
     if (hello.version !== VERSION) {
-      const text = "This page and the kernel are of different versions. Reload the page.";
-      this.failure.value = new WorkbenchError("version", text);
+      this.failure.value = new WorkbenchError("version", t("error.version"));
       return;
     }
     batch(() => {
       this.failure.value = null;
       this.setModels(hello);
       if (hello.topics) this.topicRows.value = byId(hello.topics);
+      this.olderTopics.value = hello.older_topics ?? null;
       if (hello.projects) this.projectRows.value = byId(hello.projects);
       if (hello.balances) {
         this.balances.value = new Map(hello.balances.map((row) => [row.unit, row]));
@@ -265,7 +270,10 @@ export class Store {
       if (hello.queue) this.queue.value = hello.queue;
       if (hello.examples) this.examples.value = hello.examples;
       this.desk.start(hello.desk, hello.desk_rev);
-      if (hello.feed !== undefined) this.feed.start(this.desk.topicId.peek(), hello.feed, again);
+      if (hello.feed !== undefined) {
+        this.feed.start(this.desk.topicId.peek(), hello.feed, again);
+        for (const row of hello.feed?.batches ?? []) this.submissions.found(row);
+      }
       this.hello.value = hello;
     });
   }
@@ -359,16 +367,35 @@ export class Store {
     this.touched.add(row.topic_id);
   }
 
+  /** The next page of topics; without one, only what lies beyond is told again. */
+  takeTopics(rows: readonly TopicRow[], beyond: OlderTopics | null): void {
+    batch(() => {
+      this.putTopics(rows);
+      this.olderTopics.value = beyond;
+    });
+  }
+
   private putTopic(row: TopicRow): void {
-    const known = this.topicRows.peek().get(row.id);
-    if (known && known.rev > row.rev) return;
-    this.topicRows.value = new Map(this.topicRows.peek()).set(row.id, row);
+    this.putTopics([row]);
+  }
+
+  private putTopics(rows: readonly TopicRow[]): void {
+    const known = this.topicRows.peek();
+    const news = rows.filter((row) => !((known.get(row.id)?.rev ?? 0) > row.rev));
+    if (news.length > 0) this.topicRows.value = new Map([...known, ...byId(news)]);
+    const gone = this.goneTopics.peek();
+    if (!news.some((row) => gone.has(row.id))) return;
+    const back = byId(news);
+    this.goneTopics.value = new Set([...gone].filter((id) => !back.has(id)));
   }
 
   private dropTopic(id: string): void {
     const next = new Map(this.topicRows.peek());
     next.delete(id);
     this.topicRows.value = next;
+    this.goneTopics.value = new Set([...this.goneTopics.peek(), id]);
+    // One that was not listed may have gone: who shows how many there are looks again.
+    if (this.olderTopics.peek()) this.olderTopics.value = { ...this.olderTopics.peek()! };
     // The desk leaves a topic that is gone by itself, for its neighbour (TOP-6).
     this.feed.dropTopic(id);
   }

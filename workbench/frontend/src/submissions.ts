@@ -3,7 +3,7 @@
 import { batch } from "@preact/signals";
 
 import type { DeskStore } from "./desk";
-import { isAborted } from "./errors";
+import { isAborted, isPassing } from "./errors";
 import type { Feed } from "./feed_data";
 import type { FeedWindow } from "./feed_window";
 import type { BatchRow, Config, GenerationRow, Op, Submitted, TopicRow } from "./protocol";
@@ -30,9 +30,13 @@ interface Host {
   fail(error: unknown): void;
 }
 interface Pending { localId: string; window: FeedWindow; seen: boolean }
+/** What a page asked for, and the key under which the kernel makes it once. */
+interface Asked { key: string; prompt: string; what: string }
 
 export class Submissions {
   private readonly pending = new Map<string, Pending>();
+  /** Asked for, and nobody knows whether the kernel took it on: its answer was lost. */
+  private readonly doubtful = new Map<string, Asked>();
   private count = 0;
   /** The request that brings the first topic into being; the next ones wait for its name. */
   private firstOfTopic: Promise<unknown> | null = null;
@@ -42,7 +46,10 @@ export class Submissions {
   async submit(prompt: string, options: SubmitOptions = {}): Promise<void> {
     const { host } = this;
     const config = options.config ?? host.desk.config.peek();
-    const key = crypto.getRandomValues(new Uint32Array(4)).join("-");
+    const what = JSON.stringify([prompt, host.desk.topicId.peek(), config, options.references ?? []]);
+    // The same once more, after an answer that was lost: it must not be made, and paid, twice.
+    const again = [...this.doubtful.values()].find((one) => one.what === what);
+    const key = again?.key ?? crypto.getRandomValues(new Uint32Array(4)).join("-");
     this.show(key, prompt, config);
     if (host.desk.draft.peek() === prompt) host.desk.setDraft("");
     try {
@@ -72,8 +79,9 @@ export class Submissions {
         this.firstOfTopic = first;
       }
       this.arrived(key, await answer);
+      this.doubtful.delete(key);
     } catch (error) {
-      this.failed(key, prompt, error);
+      this.failed({ key, prompt, what }, error);
       throw error;
     }
   }
@@ -81,12 +89,22 @@ export class Submissions {
   /** A delta brought a batch; true if it is one of ours and its generations are not there yet: the
    *  answer brings all of it, and until then our own rows stay. */
   seen(row: BatchRow, generations: readonly GenerationRow[]): boolean {
+    this.found(row);
     const pending = row.client_key === null ? undefined : this.pending.get(row.client_key);
     if (!pending) return false;
     pending.seen = true;
     if (generations.length < row.n) return true;
     this.adopt(row.client_key as string, row, generations);
     return true;
+  }
+
+  /** A batch is there: what was given back to the box as lost was not. */
+  found(row: BatchRow): void {
+    const asked = row.client_key === null ? undefined : this.doubtful.get(row.client_key);
+    if (asked === undefined) return;
+    this.doubtful.delete(asked.key);
+    const { desk } = this.host;
+    if (desk.draft.peek() === asked.prompt) desk.setDraft("");
   }
 
   private show(key: string, prompt: string, config: Config): void {
@@ -143,11 +161,14 @@ export class Submissions {
     });
   }
 
-  private failed(key: string, prompt: string, error: unknown): void {
+  private failed(asked: Asked, error: unknown): void {
     const { host } = this;
+    const { key, prompt } = asked;
     const pending = this.pending.get(key);
     this.pending.delete(key);
     if (!pending) return; // a delta showed that it was taken on
+    if (isPassing(error) && !pending.seen) this.doubtful.set(key, asked);
+    else this.doubtful.delete(key);
     batch(() => {
       pending.window.gone(pending.localId);
       host.rows.free(pending.localId);

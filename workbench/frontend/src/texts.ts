@@ -12,7 +12,6 @@ export const TEXTS = {
   cancel: "Cancel",
   undo: "Undo",
   dismiss: "Dismiss",
-  save: "Save",
   again: "Try again",
   toasts: "Messages",
   "menu.back": "Back",
@@ -37,20 +36,30 @@ export const TEXTS = {
   "page.browser_offline": "You are offline. Images go on being made; this page catches up when the network is back.",
   "page.waiting": "Starting takes longer than usual. There may be many visitors just now.",
   failed_title: "The workbench could not start",
-  temporary: "Storage here is temporary: download what you want to keep.",
-  "temporary.save": "Download all",
-  "temporary.packing": "Packing your images…",
-  "temporary.saving": "Downloading your images: {percent} %",
-  "temporary.saved": "All images downloaded",
-  "temporary.fold": "Fold away",
   "temporary.unfold": "Temporary storage",
   reload: "Reload",
+
+  // -- what goes wrong between page and kernel; `.visitor`: for people who see no notebook
+  "error.aborted": "This was no longer wanted.",
+  "error.no_answer": "The kernel has not answered. It may be busy, and may still do this when it is free again.",
+  "error.no_answer.visitor": "There has been no answer. It may still be done in a moment.",
+  "error.disconnected": "The kernel is not there any more. Run the cell of this widget again.",
+  "error.disconnected.visitor": "This session has ended. Reload the page to go on.",
+  "error.version": "This page and the kernel are of different versions. Reload the page.",
+  "error.widget_unknown": "This version of the page has no widget {name}. Reload the page.",
+  "error.widget": "This widget could not be shown: {reason}",
+  "error.part": "The kernel sent nothing for the part {name}.",
+  "error.incomplete": "{name} came incomplete. Try again.",
+  "error.no_reason": "It failed.",
+
   "ended.title": "This session has ended",
   "ended.text": "Your pictures are kept, and those on their way will be finished.",
 
   // -- header
   "main.label": "Images",
   "header.images": "{count|1 image|{count} images}",
+  "header.making": "{count} on the way",
+  "header.unknown": "{count} to settle",
   "header.refresh": "Refresh",
   "header.refreshed": "Up to date",
   "header.pause": "Pause the queue",
@@ -69,19 +78,21 @@ export const TEXTS = {
   "balance.label": "Balance: {amount}",
   "balance.up": "Balance up by {amount}, now {balance}",
   "balance.down": "Balance down by {amount}, now {balance}",
-  "balance.none": "no balance",
   "spend.title": "Spending",
+  "trash.title": "Trash",
   "amount.token": "{count|{text} token|{text} tokens}",
   "amount.free": "free",
   "amount.spent": "{amount} spent",
 
   // -- configuration
   "config.label": "Settings",
+  "config.images": "Images",
+  "config.seed": "Seed",
+  "prompt.negative": "Negative prompt",
   "providers.title": "Providers",
   "config.collapse": "Hide settings",
   "config.expand": "Show settings",
   "config.resize": "Width of the settings",
-
 
   // -- topics
   "topics.title": "Topics",
@@ -95,6 +106,9 @@ export const TEXTS = {
 
   // -- shortcuts
   "keys.title": "Keyboard shortcuts",
+  "key.enter": "Enter",
+  "key.escape": "Esc",
+  "key.delete": "Del",
 
   // -- what stands in place of a part that is not there yet
   "feed.loading": "Loading images",

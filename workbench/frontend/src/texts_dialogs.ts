@@ -2,7 +2,7 @@
 
 import { type TextKey as RootKey, wordsOf } from "./texts";
 
-const DIALOGS = {
+export const DIALOGS_TEXTS = {
   "spend.left": "{amount} left",
   "spend.in_all": "{amount} in all",
   "spend.no_balance": "Nothing was booked yet.",
@@ -17,6 +17,8 @@ const DIALOGS = {
   "spend.images": "Images",
   "spend.spent": "Spent",
   "spend.none": "Nothing was spent in this time.",
+  "spend.not_known": "not known",
+  "spend.billed": "{count|1 image|{count} images} billed by the provider, amount not known",
   "spend.deleted": "deleted",
   "spend.more": "{count|1 more, smaller|{count} more, smaller}",
   "spend.cap_user": "Your limit",
@@ -25,6 +27,20 @@ const DIALOGS = {
   "spend.cap_day": "{spent} of {limit} today",
   "spend.cap_total": "{spent} of {limit} in all",
   "spend.python": "In Python:",
+  "trash.kept": "Kept for {count|1 day|{count} days}, then deleted for good.",
+  "trash.none": "The trash is empty",
+  "trash.none_hint": "What you delete comes here, and can be restored.",
+  "trash.generation": "Image",
+  "trash.batch": "Batch · {count|1 image|{count} images}",
+  "trash.topic": "Topic · {count|1 image|{count} images}",
+  "trash.project": "Project · {count|1 image|{count} images}",
+  "trash.from": "from “{title}”",
+  "trash.deleted": "Deleted {when}",
+  "trash.until": "kept until {until}",
+  "trash.restore": "Restore",
+  "trash.restore_this": "Restore “{title}”",
+  "trash.restored": "“{title}” is back.",
+  "trash.older": "{count|1 more, older|{count} more, older}",
   "providers.intro": "Who makes your images. What a hosted provider makes is billed to the account of your key.",
   "providers.models": "{count|1 model|{count} models}",
   "providers.ready": "ready · {models}",
@@ -46,6 +62,10 @@ const DIALOGS = {
   "providers.key_gone": "The key is removed.",
   "providers.address": "Address",
   "providers.address_usual": "as it came",
+  "providers.jobs_range": "must be a whole number from 1 to {most}.",
+  "providers.wrong_key": "The key {reason}",
+  "providers.wrong_address": "The address {reason}",
+  "providers.wrong_jobs": "Jobs at once {reason}",
   "providers.jobs": "Jobs at once",
   "providers.save": "Save",
   "providers.saved": "Saved.",
@@ -59,6 +79,7 @@ const DIALOGS = {
   "keys.select": "Select the image",
   "keys.favourite": "Favourite",
   "keys.rate": "Rate",
+  "keys.tag": "Tag (in the viewer)",
   "keys.delete": "Delete (can be undone)",
   "keys.undo": "Undo what a message just told",
   "keys.walk": "Next and previous image (viewer)",
@@ -67,7 +88,12 @@ const DIALOGS = {
   "keys.rename": "Rename the topic (in the list)",
   "keys.close": "Close whatever is open",
   "keys.help": "This list",
+  // One key or more, each with a frame of its own.
+  "key.select": "Space, Ctrl click",
+  "key.select_apple": "Space, ⌘ click",
+  "key.undo": "Ctrl Z",
+  "key.undo_apple": "⌘ Z",
 } as const;
 
-export type TextKey = RootKey | keyof typeof DIALOGS;
-export const t = wordsOf(DIALOGS);
+export type TextKey = RootKey | keyof typeof DIALOGS_TEXTS;
+export const t = wordsOf(DIALOGS_TEXTS);

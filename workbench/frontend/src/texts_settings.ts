@@ -2,7 +2,7 @@
 
 import { LANGUAGE, type TextKey as RootKey, wordsOf } from "./texts";
 
-const SETTINGS = {
+export const SETTINGS_TEXTS = {
   "amount.about": "about {amount}",
   "amount.billed": "billed by the provider",
   "config.model": "Model",
@@ -15,14 +15,15 @@ const SETTINGS = {
   "config.width": "Width",
   "config.height": "Height",
   "config.lock": "Keep the aspect ratio",
-  "config.images": "Images",
-  "config.seed": "Seed",
+  "config.fewer": "One image fewer",
+  "config.more": "One image more (this model: up to {count})",
   "config.seed_random": "random for each",
   "config.seed_dice": "Draw a seed",
   "config.seed_clear": "Random for each image",
   "config.seed_help": "Empty: a fresh random seed for every image. A seed s means s, s+1, … for the images of the batch.",
   "config.advanced": "Advanced",
   "config.dropped": "{model} does not take {names}: not kept.",
+  "providers.set_up": "Set up {name}…",
   "providers.more": "{count|1 more provider|{count} more providers}…",
   "references.title": "References",
   "references.count": "{count} of {most}",
@@ -54,7 +55,6 @@ const SETTINGS = {
   "prompt.generate": "Generate",
   "prompt.count": "{length} / {limit}",
   "prompt.too_long": "{count|1 character too long|{count} characters too long}",
-  "prompt.negative": "Negative prompt",
   "prompt.negative_placeholder": "What should not be in it…",
   "prompt.negative_add": "Negative prompt: what should not be in the image",
   "prompt.estimate_images": "{count|1 image|{count} images}",
@@ -64,19 +64,22 @@ const SETTINGS = {
   "prompt.none_left": "No images left today; new ones at {time}",
   "prompt.too_little": "The balance is not enough for this.",
   "prompt.history": "Earlier prompt {index} of {count}",
+  "time.seconds": "{count} s",
+  "time.minutes": "{count} min",
+  "time.hours": "{count} h",
+  "time.hours_minutes": "{hours} h {minutes} min",
 } as const;
 
-export type TextKey = RootKey | keyof typeof SETTINGS;
-export const t = wordsOf(SETTINGS);
+export type TextKey = RootKey | keyof typeof SETTINGS_TEXTS;
+export const t = wordsOf(SETTINGS_TEXTS);
 
 /** "6 s", "3 min", "1 h 20 min": for estimates, so no more exact than those are. */
 export function roughly(seconds: number): string {
-  if (seconds < 1) return "1 s";
-  if (seconds < 90) return `${Math.round(seconds)} s`;
-  const minutes = Math.round(seconds / 60);
-  if (minutes < 60) return `${minutes} min`;
-  const rest = minutes % 60;
-  return rest ? `${Math.floor(minutes / 60)} h ${rest} min` : `${minutes / 60} h`;
+  if (seconds < 90) return t("time.seconds", { count: Math.max(1, Math.round(seconds)) });
+  const all = Math.round(seconds / 60);
+  if (all < 60) return t("time.minutes", { count: all });
+  const [hours, minutes] = [Math.floor(all / 60), all % 60];
+  return minutes ? t("time.hours_minutes", { hours, minutes }) : t("time.hours", { count: hours });
 }
 
 /** "01:00", by the clock of this computer. */

@@ -2,8 +2,8 @@
 
 import { LANGUAGE, type TextKey as RootKey, wordsOf } from "./texts";
 
-const TOPICS = {
-  "topics.empty": "empty",
+export const TOPICS_TEXTS = {
+  "topics.empty": "no images",
   "topics.none_title": "No topics yet",
   "topics.none_hint": "The first prompt makes one.",
   "topics.actions": "Actions for {title}",
@@ -14,13 +14,25 @@ const TOPICS = {
   "topics.delete_text": "{count|1 image goes|{count} images go} to the trash for 30 days.",
   "topics.delete_none": "It has no images. It stays in the trash for 30 days.",
   "topics.delete_active": "{count|1 image that is still being made is|{count} images that are still being made are} cancelled.",
+  "topics.trash": "Trash…",
+  "topics.some": "Showing the latest {shown} of {total} topics.",
+  "topics.older": "Show older",
   "topics.deleted": "Topic “{title}” deleted",
+  "cancel.topic": "Cancel what is running ({count})",
+  "cancel.topic_title": "Cancel what is running in “{title}”?",
+  "cancel.everything": "Cancel everything that is running ({count})",
+  "cancel.everything_title": "Cancel everything, in all topics?",
+  "cancel.text": "{count|1 image that waits or is being made is|{count} images that wait or are being made are} cancelled; finished ones stay. This cannot be undone, but an image can be tried again.",
+  "cancel.charged": "What a provider has begun may still be charged; if its picture comes, it is kept.",
+  "cancel.act": "Cancel {count|1 image|{count} images}",
+  "cancel.leave": "Let {count|it|them} go on",
+  "cancel.done": "{count|1 image|{count} images} cancelled",
+  "cancel.none": "All of it had ended already",
   "topics.moved": "Moved to {project}",
   "topics.shared": "shared",
   "projects.new": "New project",
   "projects.new_item": "New project…",
   "projects.name": "Name of the project",
-  "projects.create": "Create",
   "projects.actions": "Actions for project {title}",
   "projects.rename": "Rename project",
   "projects.delete": "Delete project",
@@ -28,7 +40,6 @@ const TOPICS = {
   "projects.delete_text": "{count|Its topic goes|Its {count} topics go} to the trash for 30 days.",
   "projects.delete_empty": "It has no topics.",
   "projects.deleted": "Project “{title}” deleted",
-  "projects.keep_open": "Show or hide the topics of {title}",
   "projects.add_topic": "New topic in {title}",
   "time.now": "now",
   "time.minutes": "{count} min",
@@ -36,8 +47,8 @@ const TOPICS = {
   "time.yesterday": "yesterday",
 } as const;
 
-export type TextKey = RootKey | keyof typeof TOPICS;
-export const t = wordsOf(TOPICS);
+export type TextKey = RootKey | keyof typeof TOPICS_TEXTS;
+export const t = wordsOf(TOPICS_TEXTS);
 
 /** "now", "4 min", "2 h", "yesterday", "Tue", "12 Nov", "12 Nov 2025": for lists, where room is short. */
 export function briefly(then: number, now: number): string {

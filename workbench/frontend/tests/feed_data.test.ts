@@ -25,6 +25,29 @@ test("the first page is there with hello, further ones follow without repeat or 
   expect(sent(page, "page").length).toBe(3);
 });
 
+test("Python's load_more() and refresh() turn the feed, and say so when they cannot", async () => {
+  const page = await openPage({ batches: 130 });
+  const { feed } = page.store;
+  const push = async (action: string): Promise<void> => {
+    page.model.deliver({ push: "feed", to: null, action });
+    await pass(200);
+  };
+  await push("more");
+  expect(feed.history.value).toEqual(order(page).slice(0, 60));
+  // Deltas that were lost and are not missed: only a refresh reads anew.
+  const [newest] = order(page);
+  page.kernel.batches.get(newest!)!.prompt = "changed unheard";
+  await push("refresh");
+  expect(page.store.batch(newest!).value?.prompt).toBe("changed unheard");
+  expect(feed.history.value).toEqual(order(page).slice(0, 60));
+  Object.assign(page.kernel, { state: "feederror" });
+  for (const action of ["refresh", "more"]) await push(action);
+  expect(page.store.toasts.value).toMatchObject([
+    { level: "error", text: expect.stringContaining("Another notebook") as string },
+    { level: "error", text: expect.stringContaining("Another notebook") as string },
+  ]);
+});
+
 test("pages fit together while batches arrive and go", async () => {
   const page = await openPage({ batches: 130 });
   const { feed } = page.store;
@@ -95,18 +118,49 @@ test("a batch goes from Active to History when all of it has ended", async () =>
   expect(page.store.feed.history.value[0]).toBe(id);
 });
 
-test("under the pointer nothing moves; afterwards it does", async () => {
-  const page = await openPage({ jobMs: 500 });
-  submit(page, "quick");
-  await pass(300);
-  page.store.feed.hold(true);
-  await pass(3000);
-  const [id] = page.store.feed.active.value;
-  expect(id).toBe(order(page)[0]);
-  expect(page.store.generation(page.store.latest(id as string).value[0] as string).value?.status).toBe("completed");
-  page.store.feed.hold(false);
-  expect(page.store.feed.active.value).toEqual([]);
-  expect(page.store.feed.history.value[0]).toBe(id);
+test("under the pointer no batch changes its place; afterwards it does", async () => {
+  const page = await openPage({ jobMs: 600_000 });
+  const { feed } = page.store;
+  for (const prompt of ["oldest", "older", "newest"]) {
+    submit(page, prompt);
+    await pass(300);
+  }
+  page.kernel.close(); // its jobs stand still
+  const end = async (id: string): Promise<void> => {
+    for (const row of page.kernel.latestOf(id)) page.kernel.put("generation", Object.assign(row, { status: "completed" }));
+    await pass(500);
+  };
+  const [newest, older, oldest] = order(page).slice(0, 3) as [string, string, string];
+  const shown = (): string[] => [...feed.active.value, ...feed.history.value].slice(0, 3);
+  feed.hold(true);
+  await end(older);
+  expect(shown()).toEqual([newest, older, oldest]);
+  expect(feed.active.value).toEqual([newest, older, oldest]);
+  // With the last one below it, it is in its place in History, pointer or not.
+  await end(oldest);
+  expect(shown()).toEqual([newest, older, oldest]);
+  expect(feed.active.value).toEqual([newest]);
+  await end(newest);
+  expect(feed.active.value).toEqual([]);
+  expect(shown()).toEqual([newest, older, oldest]);
+});
+
+test("a batch that ended before older ones goes below them when the pointer leaves", async () => {
+  const page = await openPage({ jobMs: 600_000 });
+  const { feed } = page.store;
+  for (const prompt of ["older", "newer"]) {
+    submit(page, prompt);
+    await pass(300);
+  }
+  page.kernel.close();
+  const [newer, older] = order(page).slice(0, 2) as [string, string];
+  feed.hold(true);
+  for (const row of page.kernel.latestOf(newer)) page.kernel.put("generation", Object.assign(row, { status: "completed" }));
+  await pass(500);
+  expect(feed.active.value).toEqual([newer, older]);
+  feed.hold(false);
+  expect(feed.active.value).toEqual([older]);
+  expect(feed.history.value[0]).toBe(newer);
 });
 
 test("a retry far below the window makes its batch active, whole", async () => {

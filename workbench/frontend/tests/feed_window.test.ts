@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { blockHeight, columnsFor, promptLines, sheetFor, thumbSize } from "../src/feed/layout";
+import { blockHeight, columnsFor, factLines, promptLines, sheetFor, thumbSize } from "../src/feed/layout";
 import {
   anchorOf,
   arrivedAbove,
@@ -161,10 +161,17 @@ describe("heights from the data", () => {
 
   it("grows by rows, by the aspect and by a second line of the prompt", () => {
     const sheet = sheetFor(806);
-    const one = blockHeight(sheet, batch, 4, false);
-    expect(blockHeight(sheet, batch, 5, false)).toBe(one + 172 + 8);
-    expect(blockHeight(sheet, { ...batch, width: 1024 }, 4, false)).toBe(one - 86);
-    expect(blockHeight(sheet, { ...batch, prompt: "word ".repeat(60) }, 4, false)).toBe(one + 20);
+    const one = blockHeight(sheet, batch, 4);
+    expect(blockHeight(sheet, batch, 5)).toBe(one + 172 + 8);
+    expect(blockHeight(sheet, { ...batch, width: 1024 }, 4)).toBe(one - 86);
+    expect(blockHeight(sheet, { ...batch, prompt: "word ".repeat(60) }, 4)).toBe(one + 20);
+  });
+
+  it("tells the facts on one line where they fit, else on two", () => {
+    expect([320, 418, 539, 600, 806].map((width) => factLines(sheetFor(width).textWidth))).toEqual([2, 2, 2, 1, 1]);
+    const [narrow, wide] = [sheetFor(571), sheetFor(574)];
+    const cards = (sheet: typeof wide): number => 2 * sheet.cardWidth;
+    expect(blockHeight(narrow, batch, 4) - cards(narrow)).toBe(blockHeight(wide, batch, 4) - cards(wide) + 20);
   });
 
   it("clamps prompts to two lines", () => {

@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { blocksOf, movedBetween } from "../src/feed/blocks";
 import { factsOf } from "../src/feed/details";
 import { step, type Step } from "../src/feed/navigation";
+import { ratioText } from "../src/feed/ratio";
 import { changesText, reuseSeed, reuseSettings } from "../src/feed/reuse";
 import * as words from "../src/feed/words";
 import type { BatchRow, Config, GenerationRow, ModelInfo } from "../src/protocol";
@@ -62,8 +63,35 @@ describe("numbers as people read them", () => {
   });
 
   it.each([
+    [512, 512, "1:1"],
+    [1024, 768, "4:3"],
+    [512, 768, "2:3"],
+    [1920, 1080, "16:9"],
+    [1344, 768, "7:4"],
+    [832, 1216, "13:19"],
+    [1365, 768, "≈ 16:9"],
+    [720, 1281, "≈ 9:16"],
+    [1000, 333, "≈ 3:1"],
+    [1920, 800, "12:5"],
+    [2560, 1080, "2.37:1"],
+    [1024, 700, "1.46:1"],
+    [700, 1024, "1:1.46"],
+  ])("%i × %i is %s: exact, or nearly and so said, or in figures", (width, height, told) => {
+    expect(ratioText(width, height)).toBe(told);
+  });
+
+  it("a batch has the size that was asked for, else the one that all its images have", () => {
+    const asset = { id: "a", mime: "image/png", width: 640, height: 480, size_bytes: 1 };
+    const free = batch({ width: null, height: null });
+    expect(words.shapeOf(batch(), [generation({ asset })])).toEqual([512, 512]);
+    expect(words.shapeOf(free, [generation({ asset }), generation(), generation({ asset })])).toEqual([640, 480]);
+    expect(words.shapeOf(free, [generation({ asset }), generation({ asset: { ...asset, width: 641 } })])).toBeNull();
+    expect(words.shapeOf(free, [generation()])).toBeNull();
+  });
+
+  it.each([
     [{}, "2 tokens"],
-    [{ cost_micro: 42_000, unit: "USD" }, "$0.0420"],
+    [{ cost_micro: 42_000, unit: "USD" }, "$0.042"],
     [{ cost_micro: 0 }, "free"],
     [{ cost_micro: 0, unit: "USD" }, "billed by the provider"],
     [{ unit: null }, undefined],
@@ -157,6 +185,15 @@ describe("reusing settings", () => {
   it("brings the prompt only into an empty box", () => {
     const reuse = reuseSettings(batch(), "a fox", { config, draft: "  " }, [model]);
     expect(reuse.draft).toBe("a fox");
+    expect(changesText(reuse)).toBe("Size 768 × 768 → 512 × 512, Steps 20 → 30, Prompt: a fox");
+  });
+
+  it("of what is empty before or afterwards it says the other only", () => {
+    const same = { ...config, width: 512, height: 512, params: { steps: 30 } };
+    const foggy = reuseSettings(batch({ negative_prompt: "fog" }), "", { config: same, draft: "x" }, [model]);
+    expect(changesText(foggy)).toBe("Negative prompt: fog");
+    const clear = reuseSettings(batch(), "", { config: { ...same, negative_prompt: "fog" }, draft: "x" }, [model]);
+    expect(changesText(clear)).toBe("Negative prompt: none");
   });
 
   it("says so when nothing changes or the model is not there", () => {

@@ -1,9 +1,12 @@
-/** A store on a stub kernel, under fake timers. */
+/** A store on a stub kernel, under fake timers, and what is shown of it. */
 
+import { type ComponentChildren, render } from "preact";
+import { act } from "preact/test-utils";
 import { vi } from "vitest";
 
 import { StubKernel, type StubOptions } from "../dev/stub_kernel";
 import type { StubModel } from "../dev/stub_model";
+import { type Traits, traitsOf } from "../src/model";
 import { Store } from "../src/store";
 
 export interface Page { kernel: StubKernel; model: StubModel; store: Store; close(): void }
@@ -18,6 +21,14 @@ export async function settled<T>(promise: Promise<T>, ms = 200): Promise<T> {
 }
 
 const open = new Set<Page>();
+const mounted = new Set<HTMLElement>();
+
+/** What a beforeEach calls where something is shown: fake timers, and what happy-dom lacks. */
+export function prepare(): void {
+  vi.useFakeTimers();
+  globalThis.ResizeObserver ??= class { observe(): void {} unobserve(): void {} disconnect(): void {} } as never;
+  Element.prototype.checkVisibility ??= () => true;
+}
 
 /** A page that has said hello and been answered (unless the kernel is told to be silent). */
 export async function openPage(options: StubOptions = {}, widget = "Workbench"): Promise<Page> {
@@ -41,8 +52,26 @@ export async function joinPage(kernel: StubKernel, widget = "Workbench"): Promis
   return page;
 }
 
+/** Shows it in an element of the document, until `closeAll`. */
+export async function mount(what: ComponentChildren, el: HTMLElement = document.createElement("div")): Promise<HTMLElement> {
+  el.className = "wbx";
+  document.body.append(el);
+  mounted.add(el);
+  await act(() => render(what, el));
+  return el;
+}
+
+/** The traits of a widget that were set to these in Python. */
+export function traitsWith(values: Record<string, unknown> = {}): Traits {
+  const known: Record<string, unknown> = { _widget: "Workbench", height: 0, hide_below: null, simple: false, controls: null, accent: "", ...values };
+  return traitsOf({ get: (name) => known[name], on: () => undefined, off: () => undefined, send: () => undefined }).traits;
+}
+
 /** What an afterEach calls. */
 export function closeAll(): void {
+  for (const el of mounted) render(null, el);
+  mounted.clear();
+  document.body.replaceChildren();
   for (const page of open) page.close();
   vi.useRealTimers();
 }

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, expect, test } from "vitest";
 
 import { StubKernel } from "../dev/stub_kernel";
 import { StubModel } from "../dev/stub_model";
@@ -9,16 +9,10 @@ import makeWidget from "../src/index";
 import { hideSheet } from "../src/hidden_sheet";
 import { addPartStyles, addStyles } from "../src/styles";
 import "./all_parts";
-import { closeAll, pass } from "./harness";
+import { closeAll, pass, prepare } from "./harness";
 
-beforeEach(() => {
-  vi.useFakeTimers();
-  globalThis.ResizeObserver ??= class { observe(): void {} unobserve(): void {} disconnect(): void {} } as never;
-});
-afterEach(() => {
-  closeAll();
-  document.body.replaceChildren();
-});
+beforeEach(prepare);
+afterEach(closeAll);
 
 function proxy(model: StubModel): StubModel {
   // As anywidget does: `initialize` and `render` get different objects.

@@ -13,26 +13,30 @@ function world(all: number, loaded: number) {
   const batches = Array.from({ length: all }, (_, place) => `b${place}`);
   const order = batches.flatMap((id) => [`${id}.0`, `${id}.1`]);
   const rows = new Map(
-    order.map((id) => [id, { id, batch_id: id.split(".")[0], status: "completed", rev: 1 } as GenerationRow]),
+    order.map((id) => [id, { id, batch_id: id.split(".")[0], topic_id: "t", status: "completed", rev: 1 } as GenerationRow]),
   );
   const cells = new Map(
     order.map((id, place) => [id, signal<GenerationRow | undefined>(place < loaded * 2 ? rows.get(id) : undefined)]),
   );
   const history = signal(batches.slice(0, loaded));
   const call = vi.fn(async (_op: string, { id, direction, limit }: { id: string; direction: string; limit: number }) => {
+    if (direction === "first") return { rows: order.slice(0, limit).map((one) => rows.get(one)), end: false };
+    if (direction === "last") return { rows: order.slice(-limit).map((one) => rows.get(one)), end: false };
     const at = order.indexOf(id);
     const part = direction === "next" ? order.slice(at + 1, at + 1 + limit) : order.slice(Math.max(0, at - limit), at);
     const end = direction === "next" ? at + limit >= order.length - 1 : at - limit <= 0;
     return { rows: part.map((one) => rows.get(one)), end };
   });
+  const goneTopics = signal<ReadonlySet<string>>(new Set());
   const store = {
-    call,
+    call, goneTopics,
+    topics: signal([{ id: "t", images: order.length }]),
     feed: { history, active: signal<string[]>([]) },
     generation: (id: string) => cells.get(id) ?? signal(undefined),
     batch: (id: string) => signal({ id, seq: 1000 - Number(id.slice(1)) }),
     latest: (id: string) => signal(order.filter((one) => one.startsWith(`${id}.`) && cells.get(one)?.peek())),
   };
-  return { store: store as unknown as Store, call, cells, order, history };
+  return { store: store as unknown as Store, call, cells, order, history, goneTopics };
 }
 
 describe("walking", () => {
@@ -65,6 +69,57 @@ describe("walking", () => {
     expect(walk.ids.value).toEqual(order.slice(80 - 24, 80 + 25));
     await walk.step("previous");
     expect(walk.current.value).toBe("b39.1");
+  });
+
+  it("goes to the ends of the topic however little of it is loaded, and walks on from there", async () => {
+    const { store, order } = world(200, 5);
+    const walk = new Walk(store, vi.fn());
+    walk.open("b4.1"); // it is asking for those behind it: they do not join what comes then
+    await walk.edge("next");
+    await tick();
+    expect(walk.current.value).toBe(order.at(-1));
+    expect(walk.has("next")).toBe(false);
+    expect(walk.ids.value).toEqual(order.slice(-walk.ids.value.length));
+    expect(walk.before.value + walk.place.value + 1).toBe(400);
+    await walk.step("previous");
+    await tick();
+    expect(walk.current.value).toBe(order.at(-2));
+    await walk.edge("previous");
+    await tick();
+    expect([walk.current.value, walk.before.value]).toEqual(["b0.0", 0]);
+    await walk.step("next");
+    expect([walk.current.value, walk.has("previous")]).toEqual(["b0.1", true]);
+  });
+
+  it("adds to what it has where the end of the topic joins it", async () => {
+    const { store, order } = world(20, 10);
+    const walk = new Walk(store, vi.fn());
+    walk.open("b0.0");
+    await walk.edge("next");
+    await tick();
+    expect([walk.current.value, walk.ids.value]).toEqual([order.at(-1), order]);
+  });
+
+  it("goes to the last one that it knows when the kernel does not answer, and says why", async () => {
+    const { store, call } = world(60, 10);
+    const walk = new Walk(store, vi.fn());
+    walk.open("b5.0");
+    call.mockRejectedValue(new Error("The kernel does not answer."));
+    await walk.edge("next");
+    expect(walk.error.value).toBe("The kernel does not answer.");
+    expect(walk.current.value).toBe("b9.1");
+  });
+
+  it("closes when the topic of its pictures is deleted elsewhere", () => {
+    const { store, goneTopics } = world(60, 5);
+    const empty = vi.fn();
+    const walk = new Walk(store, empty);
+    walk.open("b0.0");
+    goneTopics.value = new Set(["other"]);
+    expect(empty).not.toHaveBeenCalled();
+    goneTopics.value = new Set(["other", "t"]);
+    expect(empty).toHaveBeenCalledOnce();
+    expect(walk.current.value).toBeNull();
   });
 
   it("moves on when the picture in view is deleted elsewhere, backwards at the end", () => {

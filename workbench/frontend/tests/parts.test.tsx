@@ -7,13 +7,10 @@ import { WorkbenchError } from "../src/errors";
 import { linked, unpacked } from "../src/linking";
 import { type Bring, fromKernel, type Needs, type PartName, Parts, Slots } from "../src/parts";
 import { late } from "../src/ui/late";
-import { closeAll, openPage, pass, sent } from "./harness";
+import { closeAll, openPage, pass, prepare, sent } from "./harness";
 
-beforeEach(() => void vi.useFakeTimers());
-afterEach(() => {
-  closeAll();
-  document.body.replaceChildren();
-});
+beforeEach(prepare);
+afterEach(closeAll);
 
 const part = (name: string) => ({ name, styles: [`.wbx-test-${name} {}`] });
 

@@ -1,25 +1,20 @@
-import { render } from "preact";
 import { act } from "preact/test-utils";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 
+import { LightboxDialog } from "../src/feed/lightbox_place";
 import type { Store } from "../src/store";
 import { Root } from "../src/ui/root";
-import { traitsOf } from "../src/model";
 import { PromptBox } from "../src/widgets/prompt_box";
 import { imagesIn, type References, referencesOf } from "../src/widgets/references";
 import "./all_parts";
-import { closeAll, openPage, type Page, pass, sent, settled } from "./harness";
+import { closeAll, joinPage, openPage, type Page, mount, pass, prepare, sent, settled, traitsWith } from "./harness";
 
 beforeEach(() => {
-  vi.useFakeTimers();
-  globalThis.ResizeObserver ??= class { observe(): void {} unobserve(): void {} disconnect(): void {} } as never;
+  prepare();
   URL.createObjectURL = vi.fn(() => "blob:made");
   URL.revokeObjectURL = vi.fn();
 });
-afterEach(() => {
-  document.body.replaceChildren();
-  closeAll();
-});
+afterEach(closeAll);
 
 const image = (name: string, type = "image/png"): File => new File([new Uint8Array(100)], name, { type });
 const names = (references: References): string[] => references.items.value.map((one) => one.name);
@@ -98,11 +93,8 @@ test("a model without any clears them", async () => {
 
 test("they go out with the request and stay for the next one; one that is on its way is waited for", async () => {
   const { page, store, references } = await opened();
-  const el = document.createElement("div");
-  document.body.append(el);
-  const model = { get: (name: string) => ({ controls: null, accent: "", height: 0 })[name] ?? null, on: () => undefined, off: () => undefined, send: () => undefined };
-  const { traits } = traitsOf(model);
-  await act(() => render(<Root store={store} traits={traits}><PromptBox store={store} traits={traits} /></Root>, el));
+  const traits = traitsWith({ _widget: "PromptBox" });
+  const el = await mount(<Root store={store} traits={traits}><PromptBox store={store} traits={traits} /></Root>);
   const box = el.querySelector<HTMLTextAreaElement>("[data-testid=prompt]")!;
   const ask = async (prompt: string): Promise<void> => {
     await act(() => store.desk.setDraft(prompt));
@@ -123,7 +115,6 @@ test("they go out with the request and stay for the next one; one that is on its
   expect(requests[0]).toEqual(references.names());
   expect(requests[0]).toEqual(requests[1]);
   expect((requests[0] as string[])[0]).toBe("G1");
-  render(null, el);
 });
 
 test("a copied text is a text, also where a picture of it comes along", () => {
@@ -132,4 +123,32 @@ test("a copied text is a text, also where a picture of it comes along", () => {
   expect(imagesIn(given(["Files"], [image("a.txt", "text/plain")]))).toEqual([]);
   expect(imagesIn(given(["text/plain", "Files"], [image("a.png")]))).toEqual([]);
   expect(imagesIn(null)).toEqual([]);
+});
+
+test("the large picture can be made a reference where the model takes some, and closes when its topic is deleted in another window", async () => {
+  const page = await openPage();
+  const { store } = page;
+  const other = await joinPage(page.kernel);
+  limit(store, 0);
+  const row = [...page.kernel.generations.values()].find((one) => one.status === "completed" && one.topic_id === store.desk.topicId.peek())!;
+  const el = await mount(<LightboxDialog store={store} />);
+  await act(async () => {
+    store.openLightbox(row.id);
+    await pass(500);
+  });
+  const button = (): HTMLElement | null => el.querySelector("[data-testid=use-as-reference]");
+  expect(el.querySelector("[data-testid=lightbox]")?.getAttribute("data-id")).toBe(row.id);
+  expect(button()).toBeNull();
+  await act(async () => {
+    limit(store, 2);
+    await pass(50);
+  });
+  await act(() => button()!.click());
+  expect(referencesOf(store).names()).toEqual([row.id]);
+
+  await act(async () => {
+    await settled(other.store.call("delete", { entity: "topic", id: row.topic_id }), 1000);
+  });
+  expect(store.lightbox.value).toBeNull();
+  expect(el.querySelector("[data-testid=lightbox]")).toBeNull();
 });

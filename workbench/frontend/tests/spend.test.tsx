@@ -1,31 +1,21 @@
 import type { Signal } from "@preact/signals";
-import { render } from "preact";
 import { act } from "preact/test-utils";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 
-import { traitsOf } from "../src/model";
 import type { SpendAnswer } from "../src/protocol";
 import { Root } from "../src/ui/root";
 import { TokenBalance } from "../src/widgets/token_balance";
 import "./all_parts";
-import { closeAll, openPage, pass } from "./harness";
+import { closeAll, openPage, mount, pass, prepare, traitsWith } from "./harness";
 
-beforeEach(() => {
-  vi.useFakeTimers();
-  // jsdom has no dialogs
-  HTMLDialogElement.prototype.showModal ??= function show(this: HTMLDialogElement) { this.open = true; };
-  HTMLDialogElement.prototype.close ??= function close(this: HTMLDialogElement) { this.open = false; };
-});
-afterEach(() => {
-  document.body.replaceChildren();
-  closeAll();
-});
+beforeEach(prepare);
+afterEach(closeAll);
 
 const ANSWER: SpendAnswer = {
   rows: [
-    { what: "2026-11-21", unit: "USD", spent_micro: 120_000, images: 3 },
-    { what: "2026-11-20", unit: "token", spent_micro: 8_000_000, images: 4 },
-    { what: "2026-11-19", unit: "token", spent_micro: 0, images: 0 }, // reserved and let go
+    { what: "2026-11-21", unit: "USD", spent_micro: 120_000, images: 3, not_known: 0 },
+    { what: "2026-11-20", unit: "token", spent_micro: 8_000_000, images: 4, not_known: 0 },
+    { what: "2026-11-19", unit: "token", spent_micro: 0, images: 0, not_known: 0 }, // reserved and let go
   ],
   more: 0,
   caps: [
@@ -37,16 +27,14 @@ const ANSWER: SpendAnswer = {
 
 async function show() {
   const page = await openPage();
-  const el = document.createElement("div");
-  document.body.append(el);
-  const { traits } = traitsOf({ get: () => null, on: () => undefined, off: () => undefined, send: () => undefined });
+  const traits = traitsWith({ _widget: "TokenBalance" });
   const asked: object[] = [];
   let answer: () => Promise<unknown> = () => Promise.resolve(ANSWER);
   vi.spyOn(page.store, "call").mockImplementation((op, args) => {
     if (op === "spend") asked.push(args!);
     return answer() as never;
   });
-  await act(() => render(<Root store={page.store} traits={traits}><TokenBalance store={page.store} traits={traits} /></Root>, el));
+  const el = await mount(<Root store={page.store} traits={traits}><TokenBalance store={page.store} traits={traits} /></Root>);
   const all = (id: string): HTMLElement[] => [...el.querySelectorAll<HTMLElement>(`[data-testid="${id}"]`)];
   const click = async (id: string): Promise<void> => {
     await act(() => all(id)[0]!.click());
@@ -89,6 +77,31 @@ test("what a provider billed is spent, not a debt", async () => {
   expect(view.all("balance")[0]!.getAttribute("aria-label")).toBe("Balance: $0.12 spent");
   await view.click("balance");
   expect(view.all("spend-dialog")[0]!.textContent).toContain("$0.12 spent in all");
+});
+
+test("what a provider billed without saying how much is neither free nor nothing", async () => {
+  const view = await show();
+  const rows = [
+    { what: "2026-11-21", unit: "USD", spent_micro: 0, images: 2, not_known: 2 },
+    { what: "2026-11-20", unit: "USD", spent_micro: 40_000, images: 2, not_known: 1 },
+    { what: "2026-11-19", unit: "token", spent_micro: 0, images: 1, not_known: 0 },
+  ];
+  view.answer(() => Promise.resolve({ ...ANSWER, rows }));
+  await view.click("balance");
+  expect(view.all("spend-none")).toHaveLength(0);
+  const told = view.all("spend-row").map((row) => [...row.children].map((cell) => cell.textContent));
+  expect(told).toEqual([
+    ["Sat 21 Nov2 images billed by the provider, amount not known", "2", "not known"],
+    ["Fri 20 Nov1 image billed by the provider, amount not known", "2", "$0.04"],
+    ["Thu 19 Nov", "1", "free"],
+  ]);
+  // Its booking changes no balance; what is shown is asked for anew all the same.
+  const booked = { unit: "USD", amount_micro: 0, change_micro: 0, reason: "billed by the provider, amount not known", transaction_id: "1" };
+  for (const transaction_id of ["1", "2"]) {
+    await act(() => void (view.store.balances.value = new Map([["USD", { ...booked, transaction_id }]])));
+    await act(() => pass(50) as Promise<void>);
+  }
+  expect(view.asked).toHaveLength(3);
 });
 
 test("nothing spent, and what could not be read, are said", async () => {

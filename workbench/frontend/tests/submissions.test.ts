@@ -113,6 +113,56 @@ test("a lost answer is asked for again and the batch is there once", async () =>
   expect(page.store.feed.active.value).toEqual([order(page)[0]]);
 });
 
+/** A request that was taken on, of which the page hears nothing until it gives up. */
+async function unheard(page: Page): Promise<void> {
+  page.kernel.drop = (direction) => direction === "out";
+  page.store.desk.setDraft("once");
+  const done = submit(page, "once");
+  await pass(21_000);
+  expect(await done).toMatchObject({ code: "no_answer" });
+  expect(order(page).length).toBe(41);
+  expect(page.store.feed.active.value).toEqual([]);
+  expect(page.store.desk.draft.value).toBe("once");
+}
+const keys = (page: Page): unknown[] => sent(page, "submit").map((one) => one.args["client_key"]);
+
+test("what seemed lost leaves the box when its pictures are there", async () => {
+  const page = await openPage({ jobMs: 600_000 });
+  await unheard(page);
+  page.kernel.drop = () => false;
+  await pass(10_000);
+  expect(page.store.feed.active.value).toEqual([order(page)[0]]);
+  expect(page.store.desk.draft.value).toBe("");
+  // Asked for once more on purpose it is made once more.
+  void submit(page, "once");
+  await pass(500);
+  expect(order(page).length).toBe(42);
+  expect(new Set(keys(page)).size).toBe(2);
+});
+
+test("what seemed lost and is sent again at once is not made twice", async () => {
+  const page = await openPage({ jobMs: 600_000 });
+  await unheard(page);
+  page.kernel.drop = () => false;
+  const done = submit(page, "once");
+  await pass(10_000);
+  expect(await done).toBeUndefined();
+  expect(new Set(keys(page)).size).toBe(1);
+  expect(order(page).length).toBe(41);
+  expect(page.store.feed.active.value).toEqual([order(page)[0]]);
+  expect(page.store.desk.draft.value).toBe("");
+});
+
+test("with another prompt or other settings it is another request", async () => {
+  const page = await openPage({ jobMs: 600_000 });
+  await unheard(page);
+  page.store.desk.set({ n: 2 });
+  void submit(page, "once");
+  void submit(page, "twice");
+  await pass(4000);
+  expect(new Set(keys(page)).size).toBe(3);
+});
+
 test("a failure takes the rows away, gives the prompt back and says why", async () => {
   const page = await openPage({ state: "diskfull" });
   page.store.desk.setDraft("a boat");

@@ -1,30 +1,24 @@
-import { type ComponentType, render } from "preact";
+import type { ComponentType } from "preact";
 import { act } from "preact/test-utils";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 
 import type { StubOptions } from "../dev/stub_kernel";
-import { type Traits, traitsOf } from "../src/model";
+import type { Traits } from "../src/model";
+import type { GenerationRow } from "../src/protocol";
 import type { Store, WidgetProps } from "../src/store";
+import { invalidFields } from "../src/ui/draft";
+import { liveOf } from "../src/ui/live";
 import { Root } from "../src/ui/root";
 import { ConfigPanel } from "../src/widgets/config_panel";
 import { PromptBox } from "../src/widgets/prompt_box";
 import { TokenBalance } from "../src/widgets/token_balance";
 import { TopicsSidebar } from "../src/widgets/topics_sidebar";
+import { Workbench } from "../src/widgets/workbench";
 import "./all_parts";
-import { closeAll, openPage, type Page, pass, sent } from "./harness";
+import { closeAll, openPage, type Page, mount, pass, prepare, sent, settled, traitsWith } from "./harness";
 
-const mounted = new Set<HTMLElement>();
-
-beforeEach(() => {
-  vi.useFakeTimers();
-  globalThis.ResizeObserver ??= class { observe(): void {} unobserve(): void {} disconnect(): void {} } as never;
-});
-afterEach(() => {
-  for (const el of mounted) render(null, el);
-  mounted.clear();
-  document.body.replaceChildren();
-  closeAll();
-});
+beforeEach(prepare);
+afterEach(closeAll);
 
 interface View extends Page { el: HTMLElement; get(testid: string): HTMLElement; all(testid: string): HTMLElement[] }
 
@@ -34,13 +28,8 @@ async function show(
   traits: Partial<Record<keyof Traits, unknown>> = {},
 ): Promise<View> {
   const page = await openPage(options);
-  const el = document.createElement("div");
-  document.body.append(el);
-  mounted.add(el);
-  const known: Record<string, unknown> = { _widget: Widget.name, height: 0, hide_below: null, simple: false, controls: null, accent: "", ...traits };
-  const model = { get: (name: string) => known[name], on: () => undefined, off: () => undefined, send: () => undefined };
-  const { traits: read } = traitsOf(model);
-  await act(() => render(<Root store={page.store} traits={read}><Widget store={page.store} traits={read} /></Root>, el));
+  const read = traitsWith({ _widget: Widget.name, ...traits });
+  const el = await mount(<Root store={page.store} traits={read}><Widget store={page.store} traits={read} /></Root>);
   const all = (testid: string): HTMLElement[] => [...el.querySelectorAll<HTMLElement>(`[data-testid="${testid}"]`)];
   return { ...page, el, all, get: (testid) => all(testid)[0] ?? expect.fail(`no ${testid}`) };
 }
@@ -97,6 +86,38 @@ test("with the ratio locked one side moves the other, and typing does not drift"
   expect(view.store.desk.config.value).toMatchObject({ width: 1024, height: 512 });
 });
 
+test("the slider ends at the usual four; who asks for more goes on by button or by hand", async () => {
+  const view = await show(ConfigPanel);
+  const slider = view.get("count").closest(".wbx-field")!.querySelector<HTMLInputElement>("input[type=range]")!;
+  const count = view.get("count") as HTMLInputElement;
+  expect([slider.min, slider.max, slider.value, count.value]).toEqual(["1", "4", "4", "4"]);
+  expect(view.get("step-plus").getAttribute("aria-label")).toBe("One image more (this model: up to 8)");
+  for (let n = 5; n <= 9; n += 1) await click(view.get("step-plus"));
+  expect([view.store.desk.config.value.n, slider.value, count.value]).toEqual([8, "4", "8"]);
+  expect(view.get("step-plus").getAttribute("aria-disabled")).toBe("true");
+  await click(view.get("step-minus"));
+  expect(count.value).toBe("7");
+  await type(count, "6", 1000);
+  expect(view.store.desk.config.value.n).toBe(6);
+  await act(() => view.store.desk.set({ model: "lantern/turbo" }));
+  expect(view.all("step-plus")).toEqual([]);
+});
+
+test("what is wrong in a number field is taken back by Escape, or by a ratio", async () => {
+  const view = await show(ConfigPanel);
+  const width = (): HTMLInputElement => view.get("width") as HTMLInputElement;
+  const was = width().value;
+  await type(width(), "abc", 1000);
+  const escape = await key(width(), "Escape");
+  expect([width().value, width().getAttribute("aria-invalid"), escape.defaultPrevented]).toEqual([was, null, true]);
+  expect((await key(width(), "Escape")).defaultPrevented).toBe(false);
+  const pressed = view.el.querySelector<HTMLElement>(".wbx-ratio[aria-pressed=true]")!;
+  await type(width(), "abc", 1000);
+  await click(pressed);
+  expect([width().value, width().getAttribute("aria-invalid")]).toEqual([was, null]);
+  expect(invalidFields(view.store).value.size).toBe(0);
+});
+
 test("an empty seed is random; the dice draws one; a seedless model has no field", async () => {
   const view = await show(ConfigPanel);
   await click(view.get("seed-dice"));
@@ -133,6 +154,18 @@ test("only the chosen controls are shown; advanced ones never in simple mode", a
   expect(simple.all("param-palette").length).toBe(1);
 });
 
+test("the help of a model's parameter is a tooltip of its name, and said with it", async () => {
+  const view = await show(ConfigPanel);
+  const steps = view.store.desk.model.value!.parameters.find((one) => one.name === "steps")!;
+  const help = view.get("param-steps").closest(".wbx-field")!.querySelector<HTMLElement>(".wbx-help")!;
+  expect(help.getAttribute("aria-label")).toBe(`About ${steps.label}: ${steps.help}`);
+  const tip = view.el.querySelector(".wbx-tip")!;
+  await act(() => void help.dispatchEvent(new PointerEvent("pointerover", { bubbles: true, pointerType: "mouse" })));
+  expect(tip.textContent).toBe("");
+  await act(() => pass(500) as Promise<void>);
+  expect(tip.textContent).toBe(steps.help);
+});
+
 // -- prompt ---------------------------------------------------------------------------------------
 
 test("Ctrl+Enter submits; pressed twice at once it submits once", async () => {
@@ -152,6 +185,22 @@ test("an invalid field holds Generate up and is named", async () => {
   await key(view.get("prompt"), "Enter", { ctrlKey: true });
   expect(sent(view, "submit")).toEqual([]);
   expect(view.store.toasts.value.map((toast) => toast.text)).toEqual(["Width: The smallest is 256."]);
+});
+
+test("what is typed as a negative prompt goes with the prompt, and not once it is put away", async () => {
+  const view = await show(PromptBox);
+  expect(view.all("negative-prompt")).toEqual([]);
+  await click(view.get("negative-toggle"));
+  await type(view.get("negative-prompt"), "people", 500);
+  expect(sent(view, "desk.set").at(-1)?.args["config"]).toMatchObject({ negative_prompt: "people" });
+  await type(view.get("prompt"), "a red fox");
+  await click(view.get("generate"));
+  await click(view.get("negative-toggle"));
+  await type(view.get("prompt"), "an owl");
+  await click(view.get("generate"));
+  expect(view.all("negative-prompt")).toEqual([]);
+  const asked = sent(view, "submit").map(({ args }) => [args["prompt"], args["negative_prompt"]]);
+  expect(asked).toEqual([["a red fox", "people"], ["an owl", null]]);
 });
 
 test("10,000 letters are taken, one more is not, and nothing is cut off", async () => {
@@ -192,6 +241,52 @@ test("the estimate follows the settings", async () => {
   expect(view.get("estimate").textContent).toContain("4 tokens");
 });
 
+/** What the kernel's estimate says of a cap. */
+const CAPPED = "This would cost $0.08, and $0.02 of the cap of $1.00 a day for you is left.";
+
+test("what a cap would refuse is said beforehand, and asked once more before anything is held up", async () => {
+  const view = await show(PromptBox);
+  let refusal = CAPPED;
+  const call = view.store.call.bind(view.store);
+  vi.spyOn(view.store, "call").mockImplementation(async (op, args, options) => {
+    const answer = await call(op, args, options);
+    return (op === "estimate" ? { ...(answer as object), refusal } : answer) as never;
+  });
+  await act(() => view.store.desk.set({ n: 3 }));
+  await act(() => pass(1000) as Promise<void>);
+  expect(view.get("estimate-refusal").textContent).toBe(CAPPED);
+  await act(() => pass(2500) as Promise<void>);
+  expect(liveOf(view.store).value.value).toContain(CAPPED);
+  // There is one live region; what is refused when it is asked for is an alert.
+  expect(view.el.querySelectorAll("[role=status], [aria-live]").length).toBe(view.all("live-region").length);
+  await type(view.get("prompt"), "a red fox");
+  await click(view.get("generate"));
+  expect([sent(view, "submit"), view.get("refused").textContent]).toEqual([[], CAPPED]);
+  expect([view.get("refused").getAttribute("role"), (view.get("prompt") as HTMLTextAreaElement).value]).toEqual(["alert", "a red fox"]);
+  // Somebody has lifted the cap, of which no page hears.
+  refusal = "";
+  await click(view.get("generate"));
+  expect(sent(view, "submit").map((one) => one.args["prompt"])).toEqual(["a red fox"]);
+  expect(view.all("refused").length + view.all("estimate-refusal").length).toBe(0);
+});
+
+test("a refusal is of the settings it was asked for: others are not held up by it", async () => {
+  const view = await show(PromptBox);
+  const call = view.store.call.bind(view.store);
+  vi.spyOn(view.store, "call").mockImplementation(async (op, args = {}, options = {}) => {
+    const answer = await call(op, args, options);
+    return (op === "estimate" ? { ...(answer as object), refusal: (args as { n: number }).n > 2 ? CAPPED : "" } : answer) as never;
+  });
+  await act(() => view.store.desk.set({ n: 3 }));
+  await act(() => pass(1000) as Promise<void>);
+  expect(view.all("estimate-refusal")).toHaveLength(1);
+  await act(() => view.store.desk.set({ n: 2 }));
+  expect(view.all("estimate-refusal")).toHaveLength(0);
+  await type(view.get("prompt"), "a red fox");
+  await click(view.get("generate"));
+  expect(sent(view, "submit")).toHaveLength(1);
+});
+
 test("words of a prompt that could not be submitted come back", async () => {
   const view = await show(PromptBox, { state: "diskfull" });
   await type(view.get("prompt"), "a red fox");
@@ -201,6 +296,52 @@ test("words of a prompt that could not be submitted come back", async () => {
 });
 
 // -- topics ---------------------------------------------------------------------------------------
+
+test("what a person has to settle is not on its way", async () => {
+  const view = await show(TopicsSidebar, { state: "empty", jobMs: 60_000 });
+  await act(() => void view.store.submit("a red fox"));
+  await act(() => pass(1000) as Promise<void>);
+  const [topic] = view.kernel.topics.values();
+  view.kernel.close(); // its jobs stand still
+  await act(() => view.kernel.put("topic", Object.assign(topic!, { images: 0 })));
+  const unknown = (rows: readonly GenerationRow[]) =>
+    act(async () => {
+      for (const row of rows) {
+        view.kernel.put("generation", Object.assign(row, { status: "processing", detail_key: "outcome_unknown" }));
+      }
+      await pass(1000);
+    });
+  const line = (): string | null => view.el.querySelector(".wbx-topic-line")!.textContent;
+  const rows = [...view.kernel.generations.values()];
+  await unknown(rows.slice(1));
+  expect(line()).toBe("1 on the way");
+  await unknown(rows);
+  expect(line()).toBe("4 to settle");
+});
+
+test("a topic whose first images are being made is not called empty", async () => {
+  const view = await show(TopicsSidebar, { state: "empty", jobMs: 60_000 });
+  await act(() => void view.store.submit("a red fox"));
+  await act(() => pass(1000) as Promise<void>);
+  const [topic] = view.kernel.topics.values();
+  const images = (count: number) => act(() => view.kernel.put("topic", Object.assign(topic!, { images: count })));
+  await images(0);
+  await act(() => pass(500) as Promise<void>);
+  const line = (): string | null => view.el.querySelector(`[data-id="${topic!.id}"] .wbx-topic-line`)!.textContent;
+  expect(line()).toBe("4 on the way");
+  // Nor while another topic is open.
+  let other = "";
+  await act(async () => {
+    other = (await settled(view.store.call<{ topic: { id: string } }>("topic.create", { title: "Cats" }))).topic.id;
+  });
+  await act(() => view.store.desk.openTopic(other));
+  await act(() => pass(1000) as Promise<void>);
+  expect(view.store.feed.topicId.value).toBe(other);
+  expect(line()).toBe("4 on the way");
+  await images(1);
+  await act(() => pass(500) as Promise<void>);
+  expect(line()).toMatch(/^1 · /);
+});
 
 test("deleting a topic asks once, says how many images go, and can be undone", async () => {
   const view = await show(TopicsSidebar);
@@ -234,6 +375,36 @@ test("a topic is renamed in its place; Escape keeps the old name", async () => {
   expect(sent(view, "topic.update").length).toBe(1);
 });
 
+test("a title that is being changed stays that of its topic when another one is opened", async () => {
+  const view = await show(Workbench);
+  const [first, second] = view.store.topics.value;
+  await act(() => view.store.desk.openTopic(first!.id));
+  await act(() => pass(1000) as Promise<void>);
+  await act(() => view.get("topic-title").click()); // as by keyboard
+  (view.get("rename") as HTMLInputElement).value = "Owls at night";
+  await act(() => view.store.desk.openTopic(second!.id)); // in another window, or by Python
+  await act(() => pass(1000) as Promise<void>);
+  expect(view.all("rename")).toEqual([]);
+  expect(view.get("topic-title").textContent).toBe(second!.title);
+  expect(sent(view, "topic.update").map((one) => one.args)).toEqual([{ id: first!.id, title: "Owls at night" }]);
+});
+
+test("a prompt box without a kernel takes no words: nobody would keep them", async () => {
+  const view = await show(PromptBox);
+  const box = (): HTMLTextAreaElement => view.get("prompt") as HTMLTextAreaElement;
+  expect(box().readOnly).toBe(false);
+  view.kernel.drop = () => true;
+  await act(() => view.model.die());
+  expect([view.store.link.value, box().readOnly]).toEqual(["dead", true]);
+});
+
+test("after a new topic comes its first prompt", async () => {
+  const view = await show(Workbench);
+  view.get("new-topic").focus();
+  await click(view.get("new-topic"));
+  expect(document.activeElement).toBe(view.get("prompt"));
+});
+
 test("a new topic is opened at once", async () => {
   const view = await show(TopicsSidebar);
   const before = view.store.desk.topicId.value;
@@ -254,6 +425,19 @@ test("project headers appear only where there is more than one project", async (
   expect(view.el.querySelectorAll(".wbx-project").length).toBe(0);
 });
 
+// -- at rest ---------------------------------------------------------------------------------------
+
+test("a page at rest asks the kernel for nothing: in a minute it only answers pings", async () => {
+  const view = await show(Workbench);
+  await act(() => pass(3000) as Promise<void>); // what follows from showing it: a price, pictures
+  expect(sent(view, "estimate")).not.toEqual([]);
+  view.model.sent.length = 0;
+  await act(() => pass(60_000) as Promise<void>);
+  const ops = view.model.sent.map((message) => message["op"]);
+  expect(ops.length).toBeGreaterThan(10);
+  expect(new Set(ops)).toEqual(new Set(["pong"]));
+});
+
 // -- keys, tokens ---------------------------------------------------------------------------------
 
 test("keys end at the root; those of the host go on", async () => {
@@ -267,6 +451,22 @@ test("keys end at the root; those of the host go on", async () => {
   await key(view.get("prompt"), "s", { ctrlKey: true });
   document.body.removeEventListener("keydown", listen);
   expect(heard).toEqual(["s"]);
+});
+
+test("before anything was booked, and while all is free, no chip says 0 tokens", async () => {
+  const view = await show(Workbench);
+  const chip = (): HTMLElement => view.get("balance");
+  expect(chip().hasAttribute("hidden")).toBe(false);
+  await act(() => void (view.store.balances.value = new Map()));
+  const priced = view.store.models.value;
+  const free = (price_micro: number, by_provider = false) => priced.map((one) => ({ ...one, price_micro, by_provider }));
+  const hidden: boolean[] = [];
+  for (const models of [free(0), free(2_000_000, true), free(2_000_000)]) {
+    await act(() => void (view.store.models.value = models));
+    hidden.push(chip().hasAttribute("hidden"));
+  }
+  expect(hidden).toEqual([true, true, false]);
+  expect(chip().textContent).toBe("0 tokens");
 });
 
 test("the chip lights up in the direction of the change and says it once", async () => {

@@ -15,7 +15,7 @@ import { Store } from "../src/store";
 import { Root } from "../src/ui/root";
 import { Workbench } from "../src/widgets/workbench";
 import "./all_parts";
-import { closeAll, openPage, pass, sent } from "./harness";
+import { closeAll, openPage, pass, prepare, sent } from "./harness";
 
 interface View {
   kernel: StubKernel; model: StubModel; store: Store; el: HTMLElement;
@@ -26,14 +26,12 @@ interface View {
 const ends: (() => void)[] = [];
 
 beforeEach(() => {
-  vi.useFakeTimers();
-  globalThis.ResizeObserver ??= class { observe(): void {} unobserve(): void {} disconnect(): void {} } as never;
+  prepare();
   localStorage.clear();
   sessionStorage.clear();
 });
 afterEach(async () => {
   for (const end of ends.splice(0)) await act(end);
-  document.body.replaceChildren();
   delete document.body.dataset["voila"];
   closeAll();
 });

@@ -1,29 +1,14 @@
-/** What can be done with images and batches; the feed and the lightbox share it. Errors become
- *  toasts here, so that no caller can forget them. */
+/** What can be done with images and batches; the feed and the lightbox share it. */
 
 import { download } from "../files";
 import type { BatchRow, GenerationRow } from "../protocol";
 import type { Store } from "../store";
 import { feedText } from "../texts_feed";
+import { attempt } from "../ui/attempt";
+import type { References } from "../widgets/references";
 import { copyText } from "./clipboard";
 import { changesText, type Reuse, reuseSeed, reuseSettings } from "./reuse";
 import { hasMore } from "./words";
-
-/** A sentence for what went wrong; unknown things keep their own words. */
-export function reasonOf(error: unknown): string {
-  return error instanceof Error && error.message ? error.message : String(error);
-}
-
-/** Runs an action; what it throws is shown. True if it went well. */
-export async function attempt(store: Store, action: () => Promise<unknown>): Promise<boolean> {
-  try {
-    await action();
-    return true;
-  } catch (error) {
-    store.toast(reasonOf(error), "error");
-    return false;
-  }
-}
 
 export function judge(
   store: Store,
@@ -87,6 +72,27 @@ export function setCover(store: Store, row: GenerationRow): Promise<boolean> {
     await store.call("topic.update", { id: row.topic_id, cover_generation_id: row.id });
     store.toast(feedText("act.cover"));
   });
+}
+
+/** Where a picture can be made a reference: the chosen model takes some, and they go with the prompts
+ *  of this page (where there is no prompt box, they would go nowhere). */
+export function referencesFor(store: Store, row: GenerationRow): References | undefined {
+  if (row.asset === null || !store.shows("references")) return undefined;
+  if (store.hello.value?.widget !== "Workbench") return undefined;
+  const references = store.parts.of("settings").value?.referencesOf(store);
+  return references && references.most.value > 0 ? references : undefined;
+}
+
+/** Whether the lightbox is all that this widget has: no feed, no topics. */
+export function aloneOn(store: Store): boolean {
+  return store.hello.value?.widget === "Lightbox";
+}
+
+/** Opens the topic of a picture, here and in the other widgets of the notebook. */
+export function openTopic(store: Store, row: GenerationRow): void {
+  store.desk.openTopic(row.topic_id);
+  // Nothing of it is to be seen here: it is said where it is.
+  if (aloneOn(store)) store.toast(feedText("act.topic_opened"));
 }
 
 /** The whole prompt of a batch; rows carry only its beginning. */

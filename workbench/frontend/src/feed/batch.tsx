@@ -3,16 +3,18 @@
 import { computed, useComputed, useSignal } from "@preact/signals";
 import { useLayoutEffect, useMemo, useRef } from "preact/hooks";
 
+import { reasonOf } from "../errors";
 import { useThumb } from "../pictures";
 import type { BatchRow, GenerationRow } from "../protocol";
 import { feedText } from "../texts_feed";
-import { applySettings, downloadZip, reasonOf, wholePrompt } from "./actions";
+import { applySettings, downloadZip, wholePrompt } from "./actions";
 import { BatchMenu } from "./card_menu";
 import type { Section } from "./blocks";
 import { Card } from "./card";
 import { Guard } from "./guard";
 import "./icons";
 import { aspectOf } from "./layout";
+import { ratioText } from "./ratio";
 import type { FeedState } from "./state";
 import {
   ago,
@@ -25,6 +27,7 @@ import {
   modelTitle,
   moment,
   secondsLeft,
+  shapeOf,
   size,
 } from "./words";
 import { Icon } from "../ui/icons";
@@ -130,6 +133,11 @@ function rowsOf(state: FeedState, batchId: string): GenerationRow[] {
 
 function Header({ state, blockKey, row }: PartProps) {
   const { store } = state;
+  // The id of a batch that was just asked for changes once.
+  const finished = useMemo(
+    () => computed(() => rowsOf(state, row.id).some((one) => one.status === "completed")),
+    [state, row.id],
+  ).value;
   return (
     <header class="wbx-batch-head">
       <div class="wbx-batch-text">
@@ -137,16 +145,18 @@ function Header({ state, blockKey, row }: PartProps) {
         <div class="wbx-batch-line">
           <Meta state={state} row={row} />
           <div class="wbx-batch-tools">
-            <button
-              type="button"
-              class="wbx-tool"
-              data-testid="download-zip"
-              aria-label={feedText("batch.download_zip")}
-              {...tip(feedText("batch.download_zip"))}
-              onClick={() => void downloadZip(store, row.id)}
-            >
-              <Icon name="archive" />
-            </button>
+            {finished ? (
+              <button
+                type="button"
+                class="wbx-tool"
+                data-testid="download-zip"
+                aria-label={feedText("batch.download_zip")}
+                {...tip(feedText("batch.download_zip"))}
+                onClick={() => void downloadZip(store, row.id)}
+              >
+                <Icon name="archive" />
+              </button>
+            ) : null}
             <button
               type="button"
               class="wbx-tool"
@@ -210,27 +220,36 @@ function Meta({ state, row }: { state: FeedState; row: BatchRow }) {
   const rows = rowsOf(state, row.id);
   const took = batchDuration(rows);
   const running = rows.some((one) => !ended(one));
-  const left = running ? secondsLeft(rows, store.time()) : null;
-  const parts: { text: string; title?: string }[] = [];
-  const model = modelTitle(row.model, store.models.value);
-  if (model !== "") parts.push({ text: model });
-  const given = size(row.width, row.height);
-  if (given !== "") parts.push({ text: given });
-  parts.push({ text: ago(row.created_at, store.now.value), title: moment(row.created_at) });
-  if (took !== null) parts.push({ text: duration(took) });
+  // Nothing is finished while the disk is full, however long it takes.
+  const left = running && !store.notices.value.has("disk_full") ? secondsLeft(rows, store.time()) : null;
+  const shape = shapeOf(row, rows);
   const price = cost(rows);
-  if (!running && price !== "") parts.push({ text: price });
+  const what = [modelTitle(row.model, store.models.value), ...(shape ? [size(...shape), ratioText(...shape)] : [])];
+  const how = [
+    feedText("batch.count", { count: rows.length || row.n }),
+    { text: ago(row.created_at, store.now.value), title: moment(row.created_at) },
+    took === null ? "" : duration(took),
+    running ? "" : price,
+  ];
   return (
     <p class="wbx-meta">
-      <span class="wbx-meta-facts">
-        {parts.map((part, at) => (
-          <span key={at} title={part.title}>
-            {part.text}
-          </span>
-        ))}
-      </span>
-      {left === null ? null : <span class="wbx-meta-left">{leftText(left)}</span>}
+      <Facts of={what} />
+      <Facts of={how} last={left === null ? "" : leftText(left)} />
     </p>
+  );
+}
+
+/** What follows one another on a line; where there is little room each of them has its own. */
+function Facts({ of, last = "" }: { of: readonly (string | { text: string; title: string })[]; last?: string }) {
+  const told = of.filter((fact) => fact !== "");
+  if (told.length === 0) return null;
+  return (
+    <span class="wbx-meta-facts">
+      {told.map((fact, at) =>
+        typeof fact === "string" ? <span key={at}>{fact}</span> : <span key={at} title={fact.title}>{fact.text}</span>,
+      )}
+      {last === "" ? null : <span class="wbx-meta-left">{last}</span>}
+    </span>
   );
 }
 

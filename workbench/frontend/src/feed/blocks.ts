@@ -39,20 +39,6 @@ export function blocksOf(
   return blocks;
 }
 
-/** Blocks that gained (true) or lost (false) the heading of a section. */
-export function headingsChanged(
-  before: readonly Block[],
-  after: readonly Block[],
-): Map<string, boolean> {
-  const leads = new Map(before.map((block) => [block.key, block.lead]));
-  const changed = new Map<string, boolean>();
-  for (const block of after) {
-    const lead = leads.get(block.key);
-    if (lead !== undefined && lead !== block.lead) changed.set(block.key, block.lead);
-  }
-  return changed;
-}
-
 /** Blocks that changed their section, and so their place among the others. */
 export function movedBetween(before: readonly Block[], after: readonly Block[]): Set<string> {
   const sections = new Map(before.map((block) => [block.key, block.section]));

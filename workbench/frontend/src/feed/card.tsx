@@ -24,6 +24,7 @@ import { STEPS } from "./navigation";
 import { Picture } from "./picture";
 import { Progress } from "./progress";
 import { cardKey, type FeedState } from "./state";
+import { editTags } from "./tagging";
 import { ended, outcomeUnknown, percent } from "./words";
 
 interface CardProps {
@@ -49,7 +50,8 @@ export function Card({ state, blockKey, batch, id, place, count, aspect }: CardP
 
   const open = (): void => {
     if (row.status !== "completed") return;
-    store.desk.select([row.id]);
+    // For the next cell: `bench.selection`. Who sees no notebook opens, and selects nothing.
+    if (!store.offer.simple.peek()) store.desk.select([row.id]);
     store.openLightbox(row.id);
   };
   const toggleSelected = (): void => {
@@ -82,6 +84,7 @@ export function Card({ state, blockKey, batch, id, place, count, aspect }: CardP
       if (!state.walk("right")) state.walk("left");
       void remove(store, "generation", row.id);
     } else if (event.key === "f" || event.key === "F") void toggleFavourite(store, row);
+    else if (row.status === "completed" && (event.key === "t" || event.key === "T")) editTags(store, row);
     else if (row.status === "completed" && /^[0-5]$/.test(event.key)) {
       void rate(store, row, Number(event.key));
     } else return false;
@@ -95,6 +98,7 @@ export function Card({ state, blockKey, batch, id, place, count, aspect }: CardP
       ? feedText("card.label", values)
       : feedText("card.label_seed", { ...values, seed: row.seed });
   const busy = !ended(row) && !outcomeUnknown(row);
+  const picked = isSelected.value;
   return (
     <div
       ref={element}
@@ -106,9 +110,9 @@ export function Card({ state, blockKey, batch, id, place, count, aspect }: CardP
       data-shown={status}
       data-progress={percent(row)}
       data-card={own}
-      data-selected={isSelected.value ? "" : undefined}
+      data-selected={picked ? "" : undefined}
       tabIndex={isCurrent.value ? 0 : -1}
-      aria-label={label}
+      aria-label={picked ? feedText("card.selected", { label }) : label}
       aria-busy={busy}
       style={{ aspectRatio: `${aspect}` }}
       onClick={clicked}
@@ -117,6 +121,7 @@ export function Card({ state, blockKey, batch, id, place, count, aspect }: CardP
     >
       <Picture state={state} row={row} batch={batch} aspect={aspect} near={element} />
       <Badge row={row} />
+      {picked ? <span class="wbx-card-picked" aria-hidden="true"><Icon name="check" /></span> : null}
       {busy && row.status === "processing" ? <Progress row={row} index={place + 1} /> : null}
       {status === "unknown" ? <Unknown state={state} row={row} /> : null}
       {status === "failed" ? <Failed state={state} row={row} /> : null}
@@ -241,7 +246,9 @@ function Unknown({ state, row }: PartProps) {
 
 /** What somebody thought of it; stays to be seen. */
 function Marks({ row }: { row: GenerationRow }) {
-  if (!row.favourite && row.rating === 0) return null;
+  const count = row.tags.length;
+  if (!row.favourite && row.rating === 0 && count === 0) return null;
+  const tags = feedText("card.tags", { count, tags: row.tags.join(", ") });
   return (
     <span class="wbx-card-marks">
       {row.favourite ? (
@@ -253,6 +260,12 @@ function Marks({ row }: { row: GenerationRow }) {
         <span class="wbx-mark-stars" role="img" aria-label={feedText("card.rate_n", { count: row.rating })}>
           {row.rating}
           <Icon name="star" />
+        </span>
+      ) : null}
+      {count > 0 ? (
+        <span class="wbx-mark-tags" role="img" aria-label={tags} data-testid="tag-mark" {...tip(tags)}>
+          <Icon name="tag" />
+          {count > 1 ? count : null}
         </span>
       ) : null}
     </span>

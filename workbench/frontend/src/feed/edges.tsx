@@ -2,9 +2,9 @@
 
 import type { Store } from "../store";
 import { feedText } from "../texts_feed";
+import { attempt } from "../ui/attempt";
 import { Icon } from "../ui/icons";
 import { tip } from "../ui/tooltip";
-import { attempt } from "./actions";
 import { SkeletonRow } from "./skeleton";
 import type { FeedState } from "./state";
 
@@ -23,6 +23,8 @@ export function EndMark({ state }: { state: FeedState }) {
       </div>
     );
   }
+  // Under a first batch that has just begun there is nothing to be the end of.
+  if (feed.history.value.length === 0 && !feed.hasOlder.value) return null;
   if (feed.hasOlder.value) return <SkeletonRow columns={state.sheet.value.columns} />;
   return (
     <div class="wbx-edge wbx-end" data-testid="feed-end">

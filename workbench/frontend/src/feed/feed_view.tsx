@@ -1,6 +1,5 @@
 /** The live feed of a topic: sections Active and History, windowed, paged both ways. */
 
-import { useSignalEffect } from "@preact/signals";
 import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
 
 import type { Store } from "../store";
@@ -13,6 +12,7 @@ import type { Block } from "./blocks";
 import { Empty, EndMark, FeedFailed } from "./edges";
 import { Guard } from "./guard";
 import "./icons";
+import { factLines } from "./layout";
 import { type FeedProps, Skeleton } from "./skeleton";
 import { FeedState } from "./state";
 
@@ -41,6 +41,7 @@ export function FeedView({ store, withPrompt = true }: FeedProps) {
         data-phase={phase}
         style={{ "--wbx-columns": `${state.sheet.value.columns}` }}
         data-columns={state.sheet.value.columns}
+        data-facts={factLines(state.sheet.value.textWidth)}
         onPointerEnter={() => state.pointing(true)}
         onPointerMove={() => state.pointing(true)}
         onPointerLeave={() => state.pointing(false)}
@@ -76,16 +77,21 @@ function phaseOf(store: Store): Phase {
   return feed.state.value === "error" ? "error" : "empty";
 }
 
-/** When the lightbox closes, the card of the last picture gets the focus. */
+/** When the lightbox closes, the card of the last picture gets the focus, in the view where it is. */
 function useFocusAfterLightbox(store: Store, state: FeedState): void {
-  const last = useRef<string | null>(null);
-  useSignalEffect(() => {
-    const now = store.lightbox.value;
-    const before = last.current;
-    last.current = now;
-    // The dialog gives the focus back to what had it before; afterwards it is ours to move.
-    if (now === null && before !== null) requestAnimationFrame(() => state.focusGeneration(before));
-  });
+  useEffect(() => {
+    let last: string | null = null;
+    return store.lightbox.subscribe((now) => {
+      const before = last;
+      last = now;
+      // The dialog gives the focus back to what had it before; afterwards it is ours to move.
+      if (now === null && before !== null) {
+        requestAnimationFrame(() => {
+          if (state.hasFocus()) state.focusGeneration(before);
+        });
+      }
+    });
+  }, [store, state]);
 }
 
 function Blocks({ state }: { state: FeedState }) {

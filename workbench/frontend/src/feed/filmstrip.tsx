@@ -36,7 +36,7 @@ export function Filmstrip({ store, walk }: { store: Store; walk: Walk }) {
             class="wbx-strip-item"
             tabIndex={id === current ? 0 : -1}
             aria-current={id === current}
-            aria-label={feedText("box.strip_item", { index: first + at + 1 })}
+            aria-label={feedText("box.strip_item", { index: walk.before.value + first + at + 1 })}
             onClick={() => walk.go(id)}
           >
             {row ? <Small store={store} row={row} /> : null}

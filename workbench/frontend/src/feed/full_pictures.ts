@@ -3,7 +3,7 @@
 
 import { type ReadonlySignal, type Signal, signal } from "@preact/signals";
 
-import { reasonOf } from "./actions";
+import { reasonOf } from "../errors";
 
 export type Full =
   | { state: "none" | "loading" }

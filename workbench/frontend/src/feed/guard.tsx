@@ -3,6 +3,7 @@
 import { Component, type ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 
+import { reasonOf } from "../errors";
 import { feedText } from "../texts_feed";
 
 interface Props {
@@ -20,7 +21,7 @@ export class Guard extends Component<Props, { reason: string }> {
 
   override componentDidCatch(error: unknown): void {
     console.error("image-workbench: an item could not be shown", error);
-    this.setState({ reason: error instanceof Error ? error.message : String(error) });
+    this.setState({ reason: reasonOf(error) });
   }
 
   override componentDidUpdate(before: Props): void {

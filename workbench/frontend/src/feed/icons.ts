@@ -8,15 +8,15 @@ import copy from "lucide/dist/esm/icons/copy.mjs";
 import heart from "lucide/dist/esm/icons/heart.mjs";
 import cover from "lucide/dist/esm/icons/image-up.mjs";
 import fit from "lucide/dist/esm/icons/maximize.mjs";
-import minus from "lucide/dist/esm/icons/minus.mjs";
 import reuse from "lucide/dist/esm/icons/rotate-ccw.mjs";
 import next from "lucide/dist/esm/icons/skip-forward.mjs";
 import star from "lucide/dist/esm/icons/star.mjs";
+import tag from "lucide/dist/esm/icons/tag.mjs";
 
 import { addIcons } from "../ui/icons";
 
 export const FEED_ICONS = {
-  archive, "arrow-up": up, clock, code, copy, cover, fit, heart, minus, next, reuse, star,
+  archive, "arrow-up": up, clock, code, copy, cover, fit, heart, next, reuse, star, tag,
 } as const;
 
 addIcons(FEED_ICONS);

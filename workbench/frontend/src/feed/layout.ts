@@ -6,15 +6,14 @@ import type { BatchRow } from "../protocol";
 export const GAP = 8; // between cards
 export const RAIL = 58; // the small picture at the right edge, with its distance
 export const LINE = 20; // of the prompt
-export const META = 20; // the line below the prompt
-const HEAD_PADDING = 12; // above the prompt
+export const META = 20; // a line below the prompt
+const HEAD_PADDING = 18; // above the prompt
 const HEAD_BELOW = 10; // between the header and the cards
-const BLOCK_BELOW = 16; // below the cards
-const SECTION = 44; // a section's heading, with its distances
-const RULE = 1;
-/** What the heading of a section adds to its first block. */
-export const HEADING = SECTION - RULE;
+const BLOCK_BELOW = 24; // below the cards
+const RULE = 1; // above each batch; the heading of a section stands on it and takes no room
 const LETTER = 7.1; // mean width of a letter of the prompt; a guess that measuring corrects
+
+const FACTS = 480; // "Sketch · 512 × 512 · 1:1 · 4 images · 12 min ago · 3.2 s · 6 tokens", and some more
 
 export const NARROW = 360;
 export const MIDDLE = 720;
@@ -64,18 +63,22 @@ export function promptLines(prompt: string, textWidth: number, open = false): nu
   return open ? lines : Math.min(2, Math.max(1, lines));
 }
 
+/** Lines of what a batch is and how it went: one, where all of it fits into that. */
+export function factLines(textWidth: number): 1 | 2 {
+  return textWidth < FACTS ? 2 : 1;
+}
+
 /** Height of one batch's block. `cards` is how many pictures it shows. */
 export function blockHeight(
   sheet: Sheet,
   batch: Pick<BatchRow, "prompt" | "width" | "height">,
   cards: number,
-  section: boolean,
 ): number {
   const lines = promptLines(batch.prompt, sheet.textWidth);
-  const head = HEAD_PADDING + lines * LINE + META + HEAD_BELOW;
+  const head = HEAD_PADDING + lines * LINE + factLines(sheet.textWidth) * META + HEAD_BELOW;
   const rows = Math.max(1, Math.ceil(cards / sheet.columns));
   const card = sheet.cardWidth / aspectOf(batch.width, batch.height);
-  return (section ? SECTION : RULE) + head + rows * card + (rows - 1) * GAP + BLOCK_BELOW;
+  return RULE + head + rows * card + (rows - 1) * GAP + BLOCK_BELOW;
 }
 
 /** The pixels of a thumbnail that this card needs. */

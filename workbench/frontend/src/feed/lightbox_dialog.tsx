@@ -9,11 +9,12 @@ import type { GenerationRow } from "../protocol";
 import type { Store } from "../store";
 import { t } from "../texts";
 import { feedText } from "../texts_feed";
+import { attempt } from "../ui/attempt";
 import { Icon } from "../ui/icons";
 import { LiveRegion, liveOf } from "../ui/live";
 import { Toasts } from "../ui/toast";
 import { tip } from "../ui/tooltip";
-import { attempt, downloadOriginal, remove } from "./actions";
+import { downloadOriginal, remove } from "./actions";
 import { Filmstrip } from "./filmstrip";
 import { FullPictures } from "./full_pictures";
 import "./icons";
@@ -68,10 +69,17 @@ export function OpenLightbox({ store, first, canReuse }: OpenProps) {
     const asked = store.lightbox.value;
     if (asked !== null && asked !== walk.current.peek()) walk.open(asked);
   });
+  // At once, and not a frame later as an effect of a component would be: the next key may close it.
+  useEffect(
+    () =>
+      walk.current.subscribe((current) => {
+        if (current !== null && store.lightbox.peek() !== null) store.lightbox.value = current;
+      }),
+    [walk, store],
+  );
   useSignalEffect(() => {
     const current = walk.current.value;
     if (current === null) return;
-    if (store.lightbox.peek() !== null) store.lightbox.value = current;
     const ahead = walk.direction === "next" ? "next" : "previous";
     const behind = ahead === "next" ? "previous" : "next";
     const wanted = [current, walk.neighbour(ahead), walk.neighbour(behind), walk.neighbour(ahead, 2)];
@@ -115,7 +123,7 @@ export function OpenLightbox({ store, first, canReuse }: OpenProps) {
 function stays(event: TargetedKeyboardEvent<HTMLDialogElement>): boolean {
   const dialog = event.currentTarget;
   if ((event.target as Element).closest("[popover]")) return false;
-  const stops = [...dialog.querySelectorAll<HTMLElement>("button, [tabindex='0']")].filter(
+  const stops = [...dialog.querySelectorAll<HTMLElement>("button, input, [tabindex='0']")].filter(
     (stop) => stop.tabIndex >= 0 && stop.checkVisibility(),
   );
   const edge = event.shiftKey ? stops[0] : stops.at(-1);
@@ -138,6 +146,7 @@ interface ViewerProps {
 }
 
 function Viewer({ store, walk, pictures, id, canReuse, close }: ViewerProps) {
+  const box = useRef<HTMLDivElement>(null);
   const stage = useRef<StageHandle | null>(null);
   const { details, failed } = useDetails(store, id, walk);
   const row = walk.row(id) ?? details?.row;
@@ -155,7 +164,7 @@ function Viewer({ store, walk, pictures, id, canReuse, close }: ViewerProps) {
   }
   const batch = store.batch(row.batch_id).value ?? details?.batch;
   const alt = clamped(details?.prompt ?? batch?.prompt ?? "") || feedText("batch.no_prompt");
-  const place = walk.place.value + 1;
+  const place = walk.before.value + walk.place.value + 1;
 
   const judge = async (values: { rating?: number; favourite?: boolean }): Promise<void> => {
     await attempt(store, async () => {
@@ -170,6 +179,7 @@ function Viewer({ store, walk, pictures, id, canReuse, close }: ViewerProps) {
     if (await remove(store, "generation", row.id)) walk.forget([row.id]);
   };
   const key = (event: TargetedKeyboardEvent<HTMLDivElement>): void => {
+    if ((event.target as Element).closest("input")) return; // there they are letters
     if (onKey(event)) event.preventDefault();
   };
   const onKey = (event: KeyboardEvent): boolean => {
@@ -183,10 +193,10 @@ function Viewer({ store, walk, pictures, id, canReuse, close }: ViewerProps) {
         void walk.step("previous");
         return true;
       case "Home":
-        walk.edge("previous");
+        void walk.edge("previous");
         return true;
       case "End":
-        walk.edge("next");
+        void walk.edge("next");
         return true;
       case "+":
       case "=":
@@ -204,6 +214,10 @@ function Viewer({ store, walk, pictures, id, canReuse, close }: ViewerProps) {
       case "F":
         void judge({ favourite: !row.favourite });
         return true;
+      case "t":
+      case "T":
+        box.current?.querySelector<HTMLElement>(".wbx-tag-field")?.focus();
+        return true;
       case "d":
       case "D":
         void downloadOriginal(store, row);
@@ -218,7 +232,7 @@ function Viewer({ store, walk, pictures, id, canReuse, close }: ViewerProps) {
     }
   };
   return (
-    <div class="wbx-box" tabIndex={-1} onKeyDown={key}>
+    <div ref={box} class="wbx-box" tabIndex={-1} onKeyDown={key}>
       <div class="wbx-box-main">
         <Stage
           store={store}
@@ -256,6 +270,7 @@ function Viewer({ store, walk, pictures, id, canReuse, close }: ViewerProps) {
         canReuse={canReuse}
         onRate={rateIt}
         onFavourite={() => void judge({ favourite: !row.favourite })}
+        onRow={(learnt) => walk.learn(learnt)}
         onDelete={() => void removeIt()}
         onClose={close}
       />

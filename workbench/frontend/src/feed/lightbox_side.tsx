@@ -3,27 +3,32 @@
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 
-import { WorkbenchError } from "../errors";
+import { reasonOf, WorkbenchError } from "../errors";
 import type { GenerationDetails, GenerationRow } from "../protocol";
 import type { Store } from "../store";
+import { t } from "../texts";
 import { feedText } from "../texts_feed";
 import { Icon } from "../ui/icons";
 import { tip } from "../ui/tooltip";
 import {
   applySeed,
+  aloneOn,
   applySettings,
   copyPython,
   downloadOriginal,
+  openTopic,
   previewReuse,
   previewSeed,
-  reasonOf,
+  referencesFor,
   setCover,
 } from "./actions";
 import { factsOf } from "./details";
 import "./icons";
 import { changesText } from "./reuse";
 import { Stars } from "./stars";
+import { Tags } from "./tags";
 import type { Walk } from "./walk";
+import { clamped } from "./words";
 
 interface SideProps {
   store: Store;
@@ -34,16 +39,21 @@ interface SideProps {
   canReuse: boolean;
   onRate(rating: number): void;
   onFavourite(): void;
+  /** Newer knowledge about the row. */
+  onRow(row: GenerationRow): void;
   onDelete(): void;
   onClose(): void;
 }
 
 export function Side(props: SideProps) {
-  const { store, row, details, failed, canReuse, onRate, onFavourite, onDelete, onClose } = props;
+  const { store, row, details, failed, canReuse, onRate, onFavourite, onRow, onDelete, onClose } = props;
   const batch = store.batch(row.batch_id).value ?? details?.batch;
   const prompt = details?.prompt ?? batch?.prompt ?? "";
   const simple = store.offer.simple.value;
   const facts = factsOf(row, details, store.models.value, simple);
+  // A lightbox of its own shows no topic: there it is always a way on.
+  const elsewhere = aloneOn(store) || store.desk.topicId.value !== row.topic_id;
+  const references = canReuse ? referencesFor(store, row) : undefined;
   const near = (event: Event): HTMLElement => event.currentTarget as HTMLElement;
   return (
     <aside class="wbx-side" aria-label={feedText("box.details")}>
@@ -75,7 +85,7 @@ export function Side(props: SideProps) {
           class="wbx-tool"
           data-testid="close"
           aria-label={feedText("box.close")}
-          {...tip(feedText("box.close"), "Esc")}
+          {...tip(feedText("box.close"), t("key.escape"))}
           onClick={onClose}
         >
           <Icon name="x" />
@@ -85,6 +95,7 @@ export function Side(props: SideProps) {
         <p class="wbx-side-prompt" dir="auto">
           {prompt || feedText("batch.no_prompt")}
         </p>
+        <Tags key={row.id} store={store} row={row} onRow={onRow} />
         <dl class="wbx-facts">
           {facts.map((fact, at) => (
             <div key={at} data-long={fact.long ? "" : undefined}>
@@ -121,6 +132,16 @@ export function Side(props: SideProps) {
               {feedText("box.reuse_settings")}
             </button>
           ) : null}
+          {references === undefined ? null : (
+            <button
+              type="button"
+              class="wbx-small"
+              data-testid="use-as-reference"
+              onClick={() => references.addPicture(row, clamped(prompt, 60))}
+            >
+              {feedText("card.reference")}
+            </button>
+          )}
           {simple ? null : (
             <button
               type="button"
@@ -131,6 +152,19 @@ export function Side(props: SideProps) {
               {feedText("box.python")}
             </button>
           )}
+          {elsewhere ? (
+            <button
+              type="button"
+              class="wbx-small"
+              data-testid="open-topic"
+              onClick={() => {
+                openTopic(store, row);
+                onClose();
+              }}
+            >
+              {feedText("box.topic")}
+            </button>
+          ) : null}
           {row.mine ? (
             <>
               <button

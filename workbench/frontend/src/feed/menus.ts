@@ -1,6 +1,7 @@
 /** The entries of the two menus of the feed: of an image and of a batch. */
 
 import type { BatchRow, GenerationRow } from "../protocol";
+import { t } from "../texts";
 import { feedText } from "../texts_feed";
 import type { MenuEntry } from "../ui/menu";
 import {
@@ -15,6 +16,7 @@ import {
   judge,
   previewReuse,
   previewSeed,
+  referencesFor,
   remove,
   retry,
   retryFailed,
@@ -24,6 +26,7 @@ import {
 import "./icons";
 import { changesText } from "./reuse";
 import type { FeedState } from "./state";
+import { editTags } from "./tagging";
 import { clamped, ended, outcomeUnknown } from "./words";
 
 /** Without a configuration on the page (a feed of its own) there is nothing to reuse settings in. */
@@ -35,15 +38,13 @@ export function imageEntries(
 ): MenuEntry[] {
   const { store } = state;
   const done = row.status === "completed";
-  // They go with the prompts of this page: where there is no prompt box, they would go nowhere.
-  const references =
-    store.hello.peek()?.widget === "Workbench" ? store.parts.of("settings").peek()?.referencesOf(store) : undefined;
+  const references = done ? referencesFor(store, row) : undefined;
   const over = ended(row);
   const entries: (MenuEntry | false)[] = [
     done && {
       icon: "fit",
       label: feedText("card.open"),
-      shortcut: "Enter",
+      shortcut: t("key.enter"),
       testid: "open",
       act: () => store.openLightbox(row.id),
     },
@@ -80,7 +81,7 @@ export function imageEntries(
       act: () => applySeed(store, row),
     },
     reuseEntry(state, batch, "reuse-settings"),
-    done && row.asset !== null && store.shows("references") && references !== undefined && references.most.peek() > 0 && {
+    references !== undefined && {
       icon: "image",
       label: feedText("card.reference"),
       testid: "use-as-reference",
@@ -99,6 +100,13 @@ export function imageEntries(
       testid: "rate",
       items: () => ratingEntries(state, row),
     },
+    done && {
+      icon: "tag",
+      label: feedText("card.tag"),
+      shortcut: "T",
+      testid: "edit-tags",
+      act: () => editTags(store, row),
+    },
     done && row.mine && {
       icon: "cover",
       label: feedText("card.cover"),
@@ -108,7 +116,7 @@ export function imageEntries(
     row.mine && {
       icon: "trash",
       label: feedText("card.delete"),
-      shortcut: "Del",
+      shortcut: t("key.delete"),
       danger: true,
       testid: "delete",
       act: () => void remove(store, "generation", row.id),

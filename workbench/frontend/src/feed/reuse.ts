@@ -5,6 +5,7 @@ import type { BatchRow, Config, GenerationRow, ModelInfo } from "../protocol";
 import { feedText } from "../texts_feed";
 import { clamped, size } from "./words";
 
+/** Of what is empty before or afterwards only the other is told. */
 export interface Change {
   name: string;
   from: string;
@@ -26,7 +27,7 @@ export interface Desk {
 }
 
 function shown(value: unknown): string {
-  if (value === null || value === undefined || value === "") return "–";
+  if (value === null || value === undefined) return "";
   if (typeof value === "number") return String(Math.round(value * 1000) / 1000);
   return clamped(typeof value === "string" ? value : JSON.stringify(value), 24);
 }
@@ -67,7 +68,7 @@ export function reuseSettings(
     config.height = batch.height;
     change(
       feedText("reuse.size"),
-      size(now.width, now.height) || "–",
+      size(now.width, now.height),
       size(batch.width, batch.height),
     );
   }
@@ -102,7 +103,7 @@ export function reuseSettings(
   const result: Reuse = { config, changes };
   if (desk.draft.trim() === "" && prompt !== "") {
     result.draft = prompt;
-    change(feedText("reuse.prompt"), "–", clamped(prompt, 24));
+    change(feedText("reuse.prompt"), "", clamped(prompt, 24));
   }
   return result;
 }
@@ -114,9 +115,10 @@ export function reuseSeed(row: Pick<GenerationRow, "seed">, desk: Desk): Reuse {
   return { config: { seed: row.seed }, changes };
 }
 
-/** One line: "Steps 20 → 30, Size 512 × 512 → 768 × 768". */
+/** One line: "Steps 20 → 30, Prompt: a red fox". */
 export function changesText(reuse: Reuse): string {
   if (reuse.refused !== undefined) return reuse.refused;
   if (reuse.changes.length === 0) return feedText("reuse.nothing");
-  return reuse.changes.map((change) => feedText("reuse.change", { ...change })).join(", ");
+  const text = ({ from, to }: Change) => (to === "" ? "reuse.emptied" : from === "" ? "reuse.filled" : "reuse.change");
+  return reuse.changes.map((change) => feedText(text(change), { ...change })).join(", ");
 }

@@ -19,6 +19,7 @@ import {
 const AT_TOP = 4; // pixels: closer than that, the reader is at the newest
 const FAR = 1.5; // view heights until the way back to the top is offered
 const GLIDE_MS = 260;
+const ABOVE = 12; // pixels left above a block that is scrolled to, for a heading on its rule
 
 const calm = (): boolean => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
@@ -45,7 +46,6 @@ export class Scroller {
   private element: HTMLElement | null = null;
   private list: HTMLElement | null = null;
   private blocks = new Map<Element, string>();
-  private grown = new Map<string, number>();
   private unmeasured = new Map<Element, string>();
   private sizes: ResizeObserver | null = null;
   private view: View = { top: 0, height: 0, direction: 1 };
@@ -179,8 +179,6 @@ export class Scroller {
     const before = new Set(this.extents.keys);
     const anchors = this.hold();
     const first = anchors[0];
-    for (const [key, by] of this.grown) this.extents.adjust(key, by);
-    this.grown.clear();
     this.extents.setKeys(keys);
     const restored = this.restore === null ? null : scrollFor(this.extents, [this.restore]);
     if (restored !== null) {
@@ -198,11 +196,6 @@ export class Scroller {
     }
     if (this.wanted !== null) this.view = { ...this.view, top: this.wanted };
     this.show(true);
-  }
-
-  /** Its next rendering changes this block's height by so much; `setKeys` follows. */
-  willGrow(key: string, by: number): void {
-    this.grown.set(key, by);
   }
 
   /** Another topic: remembers nothing of the list; `anchor` is where its reader was. */
@@ -343,7 +336,7 @@ export class Scroller {
   reveal(key: string): void {
     this.glide(() => {
       const place = this.extents.place(key);
-      return place === undefined ? null : this.extents.top(place);
+      return place === undefined ? null : this.extents.top(place) - ABOVE;
     });
   }
 

@@ -3,16 +3,17 @@
 
 import { batch, computed, effect, type ReadonlySignal, signal, untracked } from "@preact/signals";
 
+import { isAborted, reasonOf } from "../errors";
 import type { Store } from "../store";
-import { reasonOf } from "./actions";
-import { type Block, blocksOf, headingsChanged, movedBetween } from "./blocks";
-import { blockHeight, HEADING, type Sheet, sheetFor } from "./layout";
+import { feedText } from "../texts_feed";
+import { type Block, blocksOf, movedBetween } from "./blocks";
+import { blockHeight, type Sheet, sheetFor } from "./layout";
 import { type Cell, step, type Step } from "./navigation";
 import { Scroller } from "./scroller";
 import type { Anchor } from "./window";
 
 const PULSE_MS = 2000;
-const IDLE_MS = 4000; // a pointer that rests so long does not hold batches back any more
+const IDLE_MS = 60_000; // a pointer that rests so long does not hold batches back any more
 const FRESH_MS = 6000; // a batch older than that does not slide in
 const TOPICS_REMEMBERED = 50;
 
@@ -26,13 +27,14 @@ export class FeedState {
   readonly current: ReadonlySignal<string | null>;
   readonly focused = signal<string | null>(null);
   readonly olderError = signal("");
-  readonly newerError = signal("");
   /** Batches that have just come and slide in. */
   readonly entering = new Set<string>();
 
   private byKey = new Map<string, Block>();
   private places = new Map<string, Anchor>();
   private locals: ReadonlySet<string> = new Set();
+  /** Newer images could not be had: scrolling alone does not ask for them once more. */
+  private newerFailed = false;
   private disposers: (() => void)[] = [];
   private idle: ReturnType<typeof setTimeout> | undefined;
   private pulse: ReturnType<typeof setTimeout> | undefined;
@@ -41,7 +43,7 @@ export class FeedState {
   constructor(readonly store: Store) {
     this.scroller = new Scroller((key) => this.estimate(key), {
       nearEnd: () => void this.older(false),
-      nearStart: () => void this.newer(false),
+      nearStart: () => void this.newer(),
       resized: (width) => {
         this.sheet.value = sheetFor(width);
       },
@@ -80,7 +82,7 @@ export class FeedState {
     const row = block && this.store.batch(block.id).peek();
     if (block === undefined || row === undefined) return 280;
     const cards = this.store.latest(block.id).peek().length || row.n;
-    return blockHeight(this.sheet.peek(), row, cards, block.lead);
+    return blockHeight(this.sheet.peek(), row, cards);
   }
 
   private followList(): () => void {
@@ -101,9 +103,6 @@ export class FeedState {
           const before = this.blocks.peek();
           const next = blocksOf(active, history, (id) => this.store.keyOf(id), newest);
           const moved = movedBetween(before, next);
-          for (const [key, gained] of headingsChanged(before, next)) {
-            this.scroller.willGrow(key, gained ? HEADING : -HEADING);
-          }
           this.markEntering(before, next);
           this.byKey = new Map(next.map((block) => [block.key, block]));
           this.blocks.value = next;
@@ -129,7 +128,8 @@ export class FeedState {
     this.blocks.value = [];
     this.byKey.clear();
     this.focused.value = null;
-    this.olderError.value = this.newerError.value = "";
+    this.olderError.value = "";
+    this.newerFailed = false;
     this.scroller.reset((now !== null && this.places.get(now)) || null);
   }
 
@@ -157,9 +157,8 @@ export class FeedState {
     return effect(() => {
       if (this.store.link.value !== "live") return;
       untracked(() => {
-        const failed = this.olderError.peek() !== "" || this.newerError.peek() !== "";
-        if (!failed) return;
-        this.olderError.value = this.newerError.value = "";
+        this.olderError.value = "";
+        this.newerFailed = false;
       });
     });
   }
@@ -178,24 +177,30 @@ export class FeedState {
     }
   }
 
-  async newer(asked: boolean): Promise<void> {
+  private async newer(): Promise<void> {
     const { feed } = this.store;
-    if (!feed.hasNewer.peek() || feed.loadingNewer.peek()) return;
-    if (this.newerError.peek() !== "" && !asked) return;
-    this.newerError.value = "";
+    if (this.newerFailed || !feed.hasNewer.peek() || feed.loadingNewer.peek()) return;
     try {
       await feed.loadNewer();
     } catch (error) {
-      this.newerError.value = reasonOf(error);
+      this.failNewer(error);
     }
+  }
+
+  /** The upper end is no place for a sentence, as the lower one is: it would move what is read. */
+  private failNewer(error: unknown): void {
+    this.newerFailed = true;
+    if (isAborted(error)) return;
+    this.store.toast(feedText("feed.newer_failed", { reason: reasonOf(error) }), "error");
   }
 
   async toNewest(): Promise<void> {
     const { feed } = this.store;
     try {
       if (feed.hasNewer.peek()) await feed.toNewest();
+      this.newerFailed = false;
     } catch (error) {
-      this.newerError.value = reasonOf(error);
+      this.failNewer(error);
       return;
     }
     this.scroller.toTop();
@@ -279,6 +284,13 @@ export class FeedState {
       element.focus({ preventScroll: true });
       element.scrollIntoView({ block: "nearest" });
     });
+  }
+
+  /** Whether the focus is in this view, or nowhere. */
+  hasFocus(): boolean {
+    const focus = document.activeElement;
+    const widget = this.root?.closest(".wbx");
+    return focus === null || focus === document.body || (widget?.contains(focus) ?? false);
   }
 
   /** The lightbox closed: the focus goes back to the picture that was seen last. */

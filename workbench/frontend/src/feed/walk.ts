@@ -3,9 +3,9 @@
 
 import { batch, computed, effect, type ReadonlySignal, signal, untracked } from "@preact/signals";
 
+import { reasonOf } from "../errors";
 import type { GenerationRow } from "../protocol";
 import type { Store } from "../store";
-import { reasonOf } from "./actions";
 
 const STEP = 24; // pictures per request
 const NEAR = 6; // so close to an end the next ones are asked for
@@ -17,6 +17,8 @@ export class Walk {
   readonly ids = signal<readonly string[]>([]);
   readonly current = signal<string | null>(null);
   readonly place: ReadonlySignal<number>;
+  /** How many pictures of the topic lie before the first id, as far as that is known. */
+  readonly before = signal(0);
   readonly error = signal("");
   /** How many have been walked past, by direction; the last direction decides what is next. */
   direction: Direction = "next";
@@ -25,6 +27,8 @@ export class Walk {
   private asking = { next: false, previous: false };
   /** Rows that the store does not hold (beyond the feed's window). */
   private rows = new Map<string, GenerationRow>();
+  /** Counts how often `ids` began anew: an answer to the list before does not fit. */
+  private begun = 0;
   private gone = new Set<string>();
   private disposers: (() => void)[] = [];
   private closed = false;
@@ -61,14 +65,20 @@ export class Walk {
     if (this.current.peek() === id) return;
     batch(() => {
       if (!this.ids.peek().includes(id)) {
-        this.ids.value = this.loaded(id);
-        this.ends = { next: false, previous: false };
+        this.begin(this.loaded(id), { next: false, previous: false }, 0);
         this.gone.clear();
       }
       this.current.value = id;
       this.error.value = "";
     });
     this.extend();
+  }
+
+  private begin(ids: string[], ends: { next: boolean; previous: boolean }, before: number): void {
+    this.begun += 1;
+    this.ids.value = ids;
+    this.ends = ends;
+    this.before.value = before;
   }
 
   /** The loaded pictures around this one that are neighbours for sure: the feed's window, and
@@ -115,11 +125,64 @@ export class Walk {
     if (id !== undefined) this.go(id);
   }
 
-  /** The first or last one of what is loaded; asking for all of a long topic helps nobody. */
-  edge(direction: Direction): void {
+  /** The first or last one of the topic. What lies between is not asked for: where it does not join
+   *  what is known, the list begins anew there. */
+  async edge(direction: Direction): Promise<void> {
+    const from = this.current.peek();
+    let trouble = "";
+    let anew = false;
+    if (!this.ends[direction] && from !== null) {
+      try {
+        anew = await this.outermost(direction, from);
+      } catch (error) {
+        trouble = reasonOf(error);
+      }
+    }
+    if (this.closed || (this.current.peek() !== from && !anew)) return; // somebody went on meanwhile
     const ids = this.ids.peek();
     const id = direction === "next" ? ids[ids.length - 1] : ids[0];
-    if (id !== undefined) this.go(id);
+    if (id === undefined) return;
+    this.go(id);
+    this.direction = direction === "next" ? "previous" : "next"; // the only way on
+    this.error.value = trouble;
+  }
+
+  /** True if the list began anew. */
+  private async outermost(direction: Direction, from: string): Promise<boolean> {
+    const answer = await this.store.call<{ rows: GenerationRow[]; end: boolean }>("walk", {
+      id: from,
+      direction: direction === "next" ? "last" : "first",
+      limit: STEP,
+    });
+    if (this.closed || this.current.peek() !== from) return false;
+    const rows = answer.rows.filter((row) => !this.gone.has(row.id));
+    if (rows.length === 0) return false;
+    for (const row of rows) this.learn(row);
+    const outer = rows.map((row) => row.id);
+    const known = new Set(this.ids.peek());
+    const joins = outer.some((id) => known.has(id));
+    const last = outer.findLastIndex((id) => known.has(id));
+    const first = outer.findIndex((id) => known.has(id));
+    batch(() => {
+      if (joins) this.join(direction, direction === "next" ? outer.slice(last + 1) : outer.slice(0, first), true);
+      else if (direction === "next") {
+        const topic = this.store.topics.peek().find((one) => one.id === rows[0]?.topic_id);
+        const before = Math.max(0, (topic?.images ?? 0) - outer.length);
+        this.begin(outer, { next: true, previous: answer.end }, before);
+        this.current.value = outer[outer.length - 1] as string;
+      } else {
+        this.begin(outer, { next: answer.end, previous: true }, 0);
+        this.current.value = outer[0] as string;
+      }
+    });
+    return !joins;
+  }
+
+  private join(direction: Direction, more: readonly string[], end: boolean): void {
+    const now = this.ids.peek();
+    this.ends[direction] = end;
+    this.ids.value = direction === "next" ? [...now, ...more] : [...more, ...now];
+    if (direction === "previous") this.before.value = end ? 0 : Math.max(0, this.before.peek() - more.length);
   }
 
   go(id: string): void {
@@ -142,35 +205,38 @@ export class Walk {
     const from = direction === "next" ? ids[ids.length - 1] : ids[0];
     if (from === undefined) return;
     this.asking[direction] = true;
+    const begun = this.begun;
     try {
       const answer = await this.store.call<{ rows: GenerationRow[]; end: boolean }>("walk", {
         id: from,
         direction,
         limit: STEP,
       });
-      if (this.closed) return;
+      if (this.closed || begun !== this.begun) return;
       const known = new Set(this.ids.peek());
       const fresh = answer.rows.filter((row) => !known.has(row.id) && !this.gone.has(row.id));
       for (const row of fresh) this.learn(row);
       const more = fresh.map((row) => row.id);
-      this.ends[direction] = answer.end || answer.rows.length === 0;
-      const now = this.ids.peek();
-      this.ids.value = direction === "next" ? [...now, ...more] : [...more, ...now];
+      batch(() => this.join(direction, more, answer.end || answer.rows.length === 0));
     } catch (error) {
-      this.error.value = reasonOf(error);
+      if (begun === this.begun) this.error.value = reasonOf(error);
     } finally {
       this.asking[direction] = false;
     }
+    if (begun !== this.begun && !this.closed) this.extend(); // the list that is there now waited for it
   }
 
-  /** A picture that is deleted anywhere goes; the next one comes into view. */
+  /** A picture that is deleted anywhere goes; the next one comes into view. With its topic all go. */
   private followGone(): () => void {
     const seen = new Set<string>();
     return effect(() => {
       const lost: string[] = [];
+      const topics = this.store.goneTopics.value;
       for (const id of this.ids.value) {
         const row = this.store.generation(id).value;
-        if (row !== undefined) seen.add(id);
+        const topic = (row ?? this.rows.get(id))?.topic_id;
+        if (topic !== undefined && topics.has(topic)) lost.push(id);
+        else if (row !== undefined) seen.add(id);
         else if (seen.has(id)) lost.push(id);
       }
       if (lost.length > 0) untracked(() => this.forget(lost, seen));

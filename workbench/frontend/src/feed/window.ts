@@ -26,12 +26,6 @@ export class Extents {
     this.refresh(0);
   }
 
-  /** This block will be so much higher (or lower) than it was measured. */
-  adjust(key: string, by: number): void {
-    const known = this.measured.get(key);
-    if (known !== undefined) this.measured.set(key, Math.max(1, known + by));
-  }
-
   /** Takes real heights; true if one of them moves anything. */
   measure(heights: Iterable<readonly [string, number]>): boolean {
     let from = this.keys.length;

@@ -1,60 +1,68 @@
 /** Numbers and times as people read them. */
 
 import type { BatchRow, GenerationRow, ModelInfo } from "../protocol";
+import { amount, LANGUAGE } from "../texts";
+import { feedText } from "../texts_feed";
 
-const MICRO = 1_000_000;
-
-/** An amount of the ledger: "8 tokens", "$0.04". */
+/** An amount of the ledger: "8 tokens", "$0.04"; in tokens where no unit was noted. */
 export function money(micro: number, unit: string | null): string {
-  const amount = micro / MICRO;
-  if (unit === "USD") {
-    const digits = amount !== 0 && Math.abs(amount) < 0.1 ? 4 : 2;
-    return `$${amount.toFixed(digits).replace(/(\.\d\d)0+$/, "$1")}`;
-  }
-  const text = amount.toLocaleString("en", { maximumFractionDigits: 2 });
-  const name = unit ?? "token";
-  return `${text} ${Math.abs(amount) === 1 || name !== "token" ? name : `${name}s`}`;
+  return amount(micro, unit ?? "token");
 }
 
 /** "0.8 s", "12 s", "3 min 20 s". */
 export function duration(seconds: number): string {
-  if (seconds < 10) return `${Math.max(0.1, seconds).toFixed(1)} s`;
-  if (seconds < 60) return `${Math.round(seconds)} s`;
-  const minutes = Math.floor(seconds / 60);
-  const rest = Math.round(seconds - minutes * 60);
-  if (minutes >= 60) return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
-  return rest ? `${minutes} min ${rest} s` : `${minutes} min`;
+  if (seconds < 9.95) return feedText("duration.seconds", { seconds: Math.max(0.1, seconds).toFixed(1) });
+  const all = Math.round(seconds); // before it is cut into minutes: there is no "1 min 60 s"
+  if (all < 60) return feedText("duration.seconds", { seconds: all });
+  const minutes = Math.floor(all / 60);
+  if (minutes >= 60) return feedText("duration.hours_minutes", { hours: Math.floor(minutes / 60), minutes: minutes % 60 });
+  return all % 60
+    ? feedText("duration.minutes_seconds", { minutes, seconds: all % 60 })
+    : feedText("duration.minutes", { minutes });
 }
 
 /** "just now", "4 min ago", "2 h ago", "yesterday", "Tue", "12 Nov", "12 Nov 2025". */
 export function ago(then: number, now: number): string {
   const seconds = Math.max(0, (now - then) / 1000);
-  if (seconds < 45) return "just now";
-  if (seconds < 3600) return `${Math.max(1, Math.round(seconds / 60))} min ago`;
+  if (seconds < 45) return feedText("ago.now");
+  if (seconds < 3600) return feedText("ago.minutes", { count: Math.max(1, Math.floor(seconds / 60)) });
   const day = (time: number): number => new Date(time).setHours(0, 0, 0, 0);
   const days = Math.round((day(now) - day(then)) / 86_400_000);
-  if (days === 0 || seconds < 6 * 3600) return `${Math.round(seconds / 3600)} h ago`;
-  if (days === 1) return "yesterday";
+  if (days === 0 || seconds < 6 * 3600) return feedText("ago.hours", { count: Math.round(seconds / 3600) });
+  if (days === 1) return feedText("ago.yesterday");
   const date = new Date(then);
-  if (days < 7) return date.toLocaleDateString("en", { weekday: "short" });
+  if (days < 7) return date.toLocaleDateString(`${LANGUAGE}-GB`, { weekday: "short" });
   const sameYear = date.getFullYear() === new Date(now).getFullYear();
   const shape: Intl.DateTimeFormatOptions = { day: "numeric", month: "short" };
-  return date.toLocaleDateString("en-GB", sameYear ? shape : { ...shape, year: "numeric" });
+  return date.toLocaleDateString(`${LANGUAGE}-GB`, sameYear ? shape : { ...shape, year: "numeric" });
 }
 
 /** Date and time in the browser's zone, for tooltips and the lightbox. */
 export function moment(then: number): string {
-  return new Date(then).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "medium" });
+  return new Date(then).toLocaleString(`${LANGUAGE}-GB`, { dateStyle: "medium", timeStyle: "medium" });
 }
 
 export function bytes(size: number): string {
-  if (size < 1000) return `${size} B`;
-  if (size < 1_000_000) return `${Math.round(size / 1000)} kB`;
-  return `${(size / 1_000_000).toFixed(1)} MB`;
+  if (size < 1000) return feedText("bytes.B", { count: size });
+  if (size < 999_500) return feedText("bytes.kB", { count: Math.round(size / 1000) });
+  return feedText("bytes.MB", { count: (size / 1_000_000).toFixed(1) });
 }
 
 export function size(width: number | null, height: number | null): string {
   return width && height ? `${width} × ${height}` : "";
+}
+
+/** Width and height of a batch's images: what was asked for, else what all that came have; null
+ *  where they differ, or none is known. */
+export function shapeOf(
+  batch: Pick<BatchRow, "width" | "height">,
+  rows: readonly GenerationRow[],
+): [width: number, height: number] | null {
+  if (batch.width && batch.height) return [batch.width, batch.height];
+  const [first, ...others] = rows.flatMap((row) => (row.asset === null ? [] : [row.asset]));
+  if (first === undefined) return null;
+  const alike = others.every(({ width, height }) => width === first.width && height === first.height);
+  return alike ? [first.width, first.height] : null;
 }
 
 /** One line of a text for labels and alternative texts. */

@@ -1,6 +1,6 @@
 /** Actions whose failure is told by a message, so that no caller can forget it. */
 
-import { isAborted } from "../errors";
+import { isAborted, reasonOf } from "../errors";
 import type { Store } from "../store";
 
 /** True if it went well. */
@@ -9,7 +9,7 @@ export async function attempt(store: Store, action: () => Promise<unknown>): Pro
     await action();
     return true;
   } catch (error) {
-    if (!isAborted(error)) store.toast(error instanceof Error ? error.message : String(error), "error");
+    if (!isAborted(error)) store.toast(reasonOf(error), "error");
     return false;
   }
 }

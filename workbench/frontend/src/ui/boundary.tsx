@@ -2,12 +2,15 @@
 
 import { Component, type ComponentChildren } from "preact";
 
+import { reasonOf } from "../errors";
+import { t } from "../texts";
+
 export class Boundary extends Component<{ children?: ComponentChildren }, { reason: string | null }> {
   override state = { reason: null as string | null };
 
   override componentDidCatch(error: unknown): void {
     console.error("image-workbench: the widget could not be shown", error);
-    this.setState({ reason: error instanceof Error ? error.message : String(error) });
+    this.setState({ reason: reasonOf(error) });
   }
 
   render() {
@@ -20,9 +23,9 @@ export class Boundary extends Component<{ children?: ComponentChildren }, { reas
 export function Broken({ reason, onAgain }: { reason: string; onAgain(): void }) {
   return (
     <div class="wbx-broken" role="alert" data-testid="error">
-      <p>This widget could not be shown: {reason}</p>
+      <p>{t("error.widget", { reason })}</p>
       <button type="button" onClick={onAgain}>
-        Try again
+        {t("again")}
       </button>
     </div>
   );

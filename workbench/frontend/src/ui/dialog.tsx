@@ -48,7 +48,7 @@ export function Dialog({ title, children, actions, testid, onClose }: DialogProp
       <div class="wbx-dialog-body">
         <header class="wbx-dialog-head">
           <h2 id={heading} dir="auto">{title}</h2>
-          <IconButton icon="x" label={t("close")} shortcut="Esc" onClick={onClose} />
+          <IconButton icon="x" label={t("close")} shortcut={t("key.escape")} onClick={onClose} />
         </header>
         <div class="wbx-dialog-content">{children}</div>
         {actions ? <footer class="wbx-dialog-actions">{actions}</footer> : null}
@@ -62,11 +62,13 @@ interface ConfirmProps {
   text: string;
   /** What the button says: the verb. */
   action: string;
+  /** What the other one says, where "Cancel" would say the opposite. */
+  leave?: string | undefined;
   onConfirm(): void;
   onClose(): void;
 }
 
-export function Confirm({ title, text, action, onConfirm, onClose }: ConfirmProps) {
+export function Confirm({ title, text, action, leave = t("cancel"), onConfirm, onClose }: ConfirmProps) {
   return (
     <Dialog
       title={title}
@@ -74,7 +76,7 @@ export function Confirm({ title, text, action, onConfirm, onClose }: ConfirmProp
       onClose={onClose}
       actions={
         <>
-          <Button autofocus onClick={onClose}>{t("cancel")}</Button>
+          <Button autofocus onClick={onClose}>{leave}</Button>
           <Button
             look="danger"
             testid="confirm-action"

@@ -28,8 +28,10 @@ export interface Draft {
   /** Shown once typing has paused. */
   problem: string;
   input(text: string): void;
-  /** Enter, or the focus goes: say now what is wrong. */
+  /** The focus goes: say now what is wrong. */
   leave(): void;
+  /** So does Enter; Escape takes back what is wrong, and closes nothing then. */
+  key(event: KeyboardEvent): void;
 }
 
 interface DraftOptions<T> {
@@ -69,6 +71,13 @@ export function useDraft<T>({ store, label, value, show, parse, commit }: DraftO
     if ("problem" in parsed || show(parsed.value) !== shown) clear();
   }, [shown]);
   useEffect(() => clear, []);
+  const leave = (): void => {
+    if (text.peek() === null) return;
+    const parsed = parse(text.peek() ?? "");
+    clearTimeout(timer.current);
+    if ("problem" in parsed) told.value = parsed.problem;
+    else clear();
+  };
   return {
     text: text.value ?? shown,
     problem: told.value,
@@ -86,12 +95,13 @@ export function useDraft<T>({ store, label, value, show, parse, commit }: DraftO
       if (told.peek()) told.value = parsed.problem;
       else timer.current = setTimeout(() => (told.value = parsed.problem), TELL_AFTER_MS);
     },
-    leave: () => {
-      if (text.peek() === null) return;
-      const parsed = parse(text.peek() ?? "");
-      clearTimeout(timer.current);
-      if ("problem" in parsed) told.value = parsed.problem;
-      else clear();
+    leave,
+    key: (event) => {
+      if (event.key === "Enter") leave();
+      if (event.key !== "Escape" || !("problem" in parse(text.peek() ?? shown))) return;
+      event.preventDefault();
+      event.stopPropagation();
+      clear();
     },
   };
 }

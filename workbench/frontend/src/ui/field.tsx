@@ -68,11 +68,13 @@ interface SliderProps extends NumberProps {
   unit?: string;
   /** Where the slider ends, when the limit is too far away to slide to. */
   reach?: number;
+  /** Names of two buttons beside the number, which go on where the slider ends. */
+  steps?: { less: string; more: string } | undefined;
 }
 
 /** Name, number, and where both limits are known a slider. */
 export function NumberField(props: SliderProps) {
-  const { label, value, limits, testid, help, unit, reach, commit } = props;
+  const { label, value, limits, testid, help, unit, reach, steps, commit } = props;
   const id = useUnique();
   const draft = useNumber(props);
   const { minimum, maximum } = limits;
@@ -95,15 +97,19 @@ export function NumberField(props: SliderProps) {
       onBlur={draft.leave}
       onFocus={(event) => event.currentTarget.select()}
       onKeyDown={(event) => {
-        if (event.key === "Enter") draft.leave();
+        draft.key(event);
         stepKeys(event, value, limits, commit);
       }}
     />
   );
+  const step = (by: 1 | -1, name: string | undefined) =>
+    name === undefined ? null : (
+      <StepButton icon={by < 0 ? "minus" : "plus"} label={name} from={value} to={tidy(stepped(value, by, limits))} commit={commit} />
+    );
   const shownUnit = unit ? <span class="wbx-unit">{unit}</span> : null;
   return (
     <div class="wbx-field">
-      <FieldHead id={id} label={label} {...(help ? { help } : {})} side={slides ? <span class="wbx-field-side">{input}{shownUnit}</span> : null} />
+      <FieldHead id={id} label={label} {...(help ? { help } : {})} side={slides ? <span class="wbx-field-side">{step(-1, steps?.less)}{input}{shownUnit}{step(1, steps?.more)}</span> : null} />
       {slides ? (
         <input
           type="range"
@@ -122,6 +128,28 @@ export function NumberField(props: SliderProps) {
       )}
       <Problem id={`${id}-problem`} text={draft.problem} />
     </div>
+  );
+}
+
+interface StepProps { icon: "minus" | "plus"; label: string; from: number; to: number; commit(value: number): void }
+
+function StepButton({ icon, label, from, to, commit }: StepProps) {
+  const ends = from === to;
+  return (
+    <button
+      type="button"
+      class="wbx-step"
+      data-testid={`step-${icon}`}
+      aria-label={label}
+      // Not `disabled`: it would lose the focus in the midst of pressing.
+      aria-disabled={ends ? "true" : undefined}
+      {...tip(label)}
+      onClick={() => {
+        if (!ends) commit(to);
+      }}
+    >
+      <Icon name={icon} size={14} />
+    </button>
   );
 }
 

@@ -1,4 +1,5 @@
-/** A name being changed in its place: Enter keeps it, Escape does not, leaving keeps it. */
+/** A name being changed in its place: Enter keeps it, Escape does not, leaving keeps it; also where
+ *  something else takes its place while somebody types. */
 
 import { useLayoutEffect, useRef } from "preact/hooks";
 
@@ -16,16 +17,20 @@ interface InlineNameProps {
 export function InlineName({ label, name, class: extra, placeholder, onEnd }: InlineNameProps) {
   const input = useRef<HTMLInputElement>(null);
   const ended = useRef(false);
-  useLayoutEffect(() => {
-    input.current?.focus();
-    input.current?.select();
-  }, []);
   const end = (text: string | null): void => {
     if (ended.current) return; // Enter takes the focus away as well
     ended.current = true;
     const given = text?.trim() ?? "";
     onEnd(given === "" || given === name ? null : given);
   };
+  const latest = useRef(end);
+  latest.current = end;
+  useLayoutEffect(() => {
+    const element = input.current!;
+    element.focus();
+    element.select();
+    return () => latest.current(element.value);
+  }, []);
   return (
     <input
       ref={input}

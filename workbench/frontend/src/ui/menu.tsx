@@ -1,7 +1,7 @@
 /** Real menus: a button that opens a list of actions in the top layer, all of it by keyboard. */
 
 import type { ComponentChildren } from "preact";
-import { useSignal } from "@preact/signals";
+import { type ReadonlySignal, useSignal } from "@preact/signals";
 import { useLayoutEffect, useRef } from "preact/hooks";
 
 import { t } from "../texts";
@@ -23,6 +23,8 @@ export interface MenuItem {
   /** A menu behind this item, in the same place. */
   items?: () => MenuEntry[];
   act?: () => void;
+  /** What is known of it only after the menu has opened; the item keeps its place. */
+  live?: ReadonlySignal<Partial<MenuItem>>;
 }
 export type MenuEntry = MenuItem | { heading: string } | "separator";
 
@@ -44,18 +46,18 @@ export function MenuButton(props: MenuButtonProps) {
   const button = useRef<HTMLButtonElement>(null);
   const open = useSignal<MenuEntry[] | null>(null);
   /** A click on the button while it is open: light dismissal has closed it a moment before. */
-  const closedAt = useRef(0);
+  const dismissedAt = useRef(-Infinity);
   const toggle = (): void => {
-    if (performance.now() - closedAt.current < 200) return;
+    if (performance.now() - dismissedAt.current < 200) return;
     open.value = open.value === null ? items() : null;
   };
-  const close = (): void => {
+  const close = (dismissed = false): void => {
     if (open.peek() === null) return;
     const active = document.activeElement;
     // A click elsewhere has taken the focus there.
     const hadFocus = active === null || active === document.body || active.closest(".wbx-drop") !== null;
     open.value = null;
-    closedAt.current = performance.now();
+    if (dismissed) dismissedAt.current = performance.now();
     if (hadFocus) button.current?.focus({ preventScroll: true });
   };
   return (
@@ -92,7 +94,8 @@ interface MenuProps {
   entries: MenuEntry[];
   anchor: Element;
   align: "start" | "end";
-  onClose(): void;
+  /** `dismissed`: by the browser, on a click elsewhere, which may be on the button. */
+  onClose(dismissed?: boolean): void;
 }
 
 function Menu({ label, entries, anchor, align, onClose }: MenuProps) {
@@ -107,17 +110,21 @@ function Menu({ label, entries, anchor, align, onClose }: MenuProps) {
   useLayoutEffect(() => {
     const element = list.current!;
     const toggled = (event: Event): void => {
-      if ((event as ToggleEvent).newState === "closed") onClose();
+      if ((event as ToggleEvent).newState === "closed") onClose(true);
     };
-    // The page moves under it: a menu that stays behind points at nothing.
-    const scrolled = (event: Event): void => {
+    // Whoever scrolls has left it. What scrolls by itself, when pictures arrive or a cell prints
+    // something, closes nothing, and moves no entry away from under the pointer.
+    const scrolls = (event: Event): void => {
       if (!element.contains(event.target as Node)) onClose();
     };
+    const options = { capture: true, passive: true };
     element.addEventListener("toggle", toggled);
-    document.addEventListener("scroll", scrolled, { capture: true, passive: true });
+    document.addEventListener("wheel", scrolls, options);
+    document.addEventListener("touchmove", scrolls, options);
     return () => {
       element.removeEventListener("toggle", toggled);
-      document.removeEventListener("scroll", scrolled, { capture: true });
+      document.removeEventListener("wheel", scrolls, options);
+      document.removeEventListener("touchmove", scrolls, options);
     };
   }, []);
   const chosen = (item: MenuItem): void => {
@@ -154,7 +161,8 @@ function Menu({ label, entries, anchor, align, onClose }: MenuProps) {
 function Entry({ entry, onChoose }: { entry: MenuEntry; onChoose(item: MenuItem): void }) {
   if (entry === "separator") return <div role="separator" class="wbx-drop-line" />;
   if ("heading" in entry) return <div role="presentation" class="wbx-drop-heading">{entry.heading}</div>;
-  const { label, icon, hint, shortcut, danger, disabled, checked, testid, items } = entry;
+  const item = { ...entry, ...entry.live?.value };
+  const { label, icon, hint, shortcut, danger, disabled, checked, testid, items } = item;
   return (
     <button
       type="button"
@@ -166,7 +174,7 @@ function Entry({ entry, onChoose }: { entry: MenuEntry; onChoose(item: MenuItem)
       data-danger={danger ? "" : undefined}
       data-testid={testid}
       tabIndex={-1}
-      onClick={() => onChoose(entry)}
+      onClick={() => onChoose(item)}
       onPointerMove={(event) => event.currentTarget.focus({ preventScroll: true })}
     >
       <span class="wbx-drop-icon">

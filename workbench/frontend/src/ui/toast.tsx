@@ -24,9 +24,22 @@ export function Toasts({ store }: { store: Store }) {
     element.showPopover?.();
     const place = (): void => put(element);
     place();
+    const home = homeOf(element);
+    // A dialog that opens in a moment: then it is the uppermost, and these messages are below it.
+    let unopened = home?.getBoundingClientRect().width === 0;
+    const sizes = new ResizeObserver(() => {
+      if (unopened) {
+        unopened = false;
+        element.hidePopover?.();
+        element.showPopover?.();
+      }
+      place();
+    });
+    if (home) sizes.observe(home);
     window.addEventListener("resize", place);
     document.addEventListener("scroll", place, { capture: true, passive: true });
     return () => {
+      sizes.disconnect();
       window.removeEventListener("resize", place);
       document.removeEventListener("scroll", place, { capture: true });
       if (element.matches(":popover-open")) element.hidePopover();
@@ -39,8 +52,10 @@ export function Toasts({ store }: { store: Store }) {
   );
 }
 
+const homeOf = (element: HTMLElement): Element | null => (element.parentElement ?? element).closest("dialog, .wbx");
+
 function put(element: HTMLElement): void {
-  const home = (element.parentElement ?? element).closest("dialog, .wbx");
+  const home = homeOf(element);
   if (!home) return;
   const { left, width, bottom } = home.getBoundingClientRect();
   element.style.left = `${Math.max(EDGE, Math.min(window.innerWidth - EDGE, left + width / 2))}px`;

@@ -10,7 +10,6 @@ import { attempt } from "../ui/attempt";
 import { Button, IconButton } from "../ui/button";
 import { Icon, type IconName } from "../ui/icons";
 import { inVoila, reloadPage } from "../visitor";
-import { Temporary } from "./temporary";
 
 const PATIENCE_MS = 3500; // a kernel that is free answers long before
 const LOST_MS = 20_000; // the host tries again for ever, even where the server was started anew
@@ -28,6 +27,7 @@ export function Banners({ store }: { store: Store }) {
   const dead = store.link.value === "dead";
   const isThere = store.hello.value !== null && store.parts.complete;
   const waiting = useLate(!isThere && store.failure.value === null, PATIENCE_MS);
+  const Temporary = store.parts.of("feed").value?.Temporary; // with the pictures that it is about
   const lost = useLate(page && note === "connection_lost", LOST_MS);
   if (store.failure.value !== null) return null; // said in its own place
   return (
@@ -52,7 +52,7 @@ export function Banners({ store }: { store: Store }) {
           </Button>
         </Banner>
       ) : null}
-      <Temporary store={store} />
+      {Temporary ? <Temporary store={store} /> : null}
     </>
   );
 }

@@ -20,7 +20,7 @@ import { ProvidersDialog } from "./late_dialogs";
 import { ReferencesField } from "./references_field";
 import { SizeField } from "./size_field";
 
-const SLIDES_TO = 8; // a slider to 64 images would hit the usual four by luck only
+const USUAL_MOST = 4; // what the slider offers; who wants more asks for it, up to what the model allows
 
 interface FormProps {
   store: Store;
@@ -97,7 +97,7 @@ function ModelField({ store }: { store: Store }) {
           <span>{provider.message || t("config.missing", { name: provider.title })}</span>
         </p>
       )}
-      <ProvidersButton store={store} />
+      <ProvidersButton store={store} missing={provider?.ready === false ? provider : undefined} />
     </div>
   );
 }
@@ -160,16 +160,27 @@ function Dropped({ store }: { store: Store }) {
 }
 
 /** The button that opens what sets providers up; nothing where they are the operator's. */
-function ProvidersButton({ store }: { store: Store }) {
+/** `missing`: the provider of the chosen model, if it cannot be used. */
+function ProvidersButton({ store, missing }: { store: Store; missing: ProviderInfo | undefined }) {
   const open = useSignal(false);
   if (!store.hello.value?.may_set_providers || store.offer.simple.value) return null;
-  const missing = store.providers.value.filter((one) => !one.ready).length;
+  const others = store.providers.value.filter((one) => !one.ready).length;
   return (
     <>
-      <Button look="quiet" class="wbx-providers-open" icon="sliders" testid="providers" onClick={() => (open.value = true)}>
-        {missing > 0 ? t("providers.more", { count: missing }) : t("providers.title")}
+      <Button
+        look={missing ? "plain" : "quiet"}
+        class="wbx-providers-open"
+        icon="sliders"
+        testid="providers"
+        onClick={() => (open.value = true)}
+      >
+        {missing
+          ? t("providers.set_up", { name: missing.title })
+          : others > 0 ? t("providers.more", { count: others }) : t("providers.title")}
       </Button>
-      {open.value ? <ProvidersDialog store={store} onClose={() => (open.value = false)} /> : null}
+      {open.value ? (
+        <ProvidersDialog store={store} opened={missing?.name ?? ""} onClose={() => (open.value = false)} />
+      ) : null}
     </>
   );
 }
@@ -178,15 +189,17 @@ function ProvidersButton({ store }: { store: Store }) {
 
 function CountField({ store, model }: { store: Store; model: ModelInfo }) {
   const { n } = store.desk.config.value;
-  if (model.max_images === 1) return null;
+  const most = model.max_images;
+  if (most === 1) return null;
   return (
     <NumberField
       store={store}
       label={t("config.images")}
       testid="count"
       value={n}
-      limits={{ kind: "integer", minimum: 1, maximum: model.max_images, step: 1 }}
-      reach={Math.min(model.max_images, SLIDES_TO)}
+      limits={{ kind: "integer", minimum: 1, maximum: most, step: 1 }}
+      reach={Math.min(most, USUAL_MOST)}
+      steps={most > USUAL_MOST ? { less: t("config.fewer"), more: t("config.more", { count: most }) } : undefined}
       commit={(value) => store.desk.set({ n: value })}
     />
   );
@@ -217,9 +230,7 @@ function SeedField({ store }: { store: Store }) {
             aria-describedby={draft.problem ? `${id}-problem` : undefined}
             onInput={(event) => draft.input(event.currentTarget.value)}
             onBlur={draft.leave}
-            onKeyDown={(event) => {
-              if (event.key === "Enter") draft.leave();
-            }}
+            onKeyDown={draft.key}
           />
           {seed === null ? null : (
             <IconButton icon="x" label={t("config.seed_clear")} testid="seed-clear" onClick={() => commit(null)} />

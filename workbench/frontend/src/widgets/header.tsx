@@ -1,8 +1,9 @@
 /** The line above the feed: is it live, which topic, how many images, refresh, pause, tokens. */
 
-import { useSignal } from "@preact/signals";
+import { useComputed, useSignal } from "@preact/signals";
 import { useRef } from "preact/hooks";
 
+import { makingIn } from "../making";
 import type { Store } from "../store";
 import { t, type TextKey } from "../texts";
 import { IconButton } from "../ui/button";
@@ -11,7 +12,7 @@ import { InlineName } from "../ui/inline_name";
 import { attempt } from "../ui/attempt";
 import { tip } from "../ui/tooltip";
 import { inVoila } from "../visitor";
-import { useUnfold } from "./temporary";
+import { useUnfold } from "./temporary_fold";
 import { TokenChip } from "./token_balance";
 
 interface HeaderProps {
@@ -122,21 +123,24 @@ export function LiveLight({ store }: { store: Store }) {
 }
 
 function Title({ store, page }: { store: Store; page: string | undefined }) {
-  const editing = useSignal(false);
+  /** The topic whose title is being changed. */
+  const editing = useSignal("");
   const button = useRef<HTMLButtonElement>(null);
   const id = store.desk.topicId.value;
+  const making = useComputed(() => makingIn(store, store.desk.topicId.value ?? "")).value;
   const topic = store.topics.value.find((one) => one.id === id);
   if (store.failure.value !== null) return null;
   if (store.hello.value === null) return <span class="wbx-skel" style={{ width: "148px", height: "16px" }} />;
   if (topic === undefined) return <h2 class="wbx-title" data-quiet={page ? undefined : ""}>{page ?? t("header.no_topic")}</h2>;
-  if (editing.value) {
+  if (editing.value === topic.id) {
     return (
       <InlineName
+        key={topic.id}
         class="wbx-title-input"
         label={t("topics.name")}
         name={topic.title}
         onEnd={(title) => {
-          editing.value = false;
+          editing.value = "";
           requestAnimationFrame(() => button.current?.focus({ preventScroll: true }));
           if (title) void attempt(store, () => store.call("topic.update", { id: topic.id, title }));
         }}
@@ -144,7 +148,7 @@ function Title({ store, page }: { store: Store; page: string | undefined }) {
     );
   }
   const edit = (): void => {
-    if (topic.mine) editing.value = true;
+    if (topic.mine) editing.value = topic.id;
   };
   return (
     <>
@@ -168,7 +172,9 @@ function Title({ store, page }: { store: Store; page: string | undefined }) {
           topic.title || t("topics.untitled")
         )}
       </h2>
-      <span class="wbx-count" data-testid="image-count">{t("header.images", { count: topic.images })}</span>
+      <span class="wbx-count" data-testid="image-count">
+        {(topic.images === 0 && making) || t("header.images", { count: topic.images })}
+      </span>
     </>
   );
 }

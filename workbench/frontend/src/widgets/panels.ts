@@ -11,6 +11,7 @@ export const RAIL = 44; // a panel folded to its icon
 export const TOPICS_DOCK = 900; // from this width of the widget on
 export const CONFIG_DOCK = 600;
 const MIDDLE = 0.6; // the feed's share where all three are side by side
+const EDGES = 2; // px of the frame around them
 export const LIMITS: Record<Side, Limits> = {
   config: { least: 200, most: 420, usual: 260 },
   topics: { least: 140, most: 360, usual: 200 },
@@ -34,7 +35,7 @@ export function layoutFor(total: number, panels: Panels, has: Record<Side, boole
     topics: docked.topics && (panels.topics_open ?? true),
   };
   // Between the two thresholds the settings alone may take a little more of the little there is.
-  const share = Math.floor(total * (docked.topics || !has.topics ? 1 - MIDDLE : 0.38));
+  const share = Math.floor(total * (docked.topics || !has.topics ? 1 - MIDDLE : 0.38)) - EDGES;
   const wanted = (side: Side): number =>
     clamp(panels[`${side}_width`] ?? LIMITS[side].usual, LIMITS[side].least, LIMITS[side].most);
   const folded = (side: Side): number => (docked[side] ? RAIL : 0);

@@ -4,25 +4,23 @@ import { type Signal, signal, useSignal } from "@preact/signals";
 import type { TargetedKeyboardEvent } from "preact";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 
-import { isAborted } from "../errors";
-import type { Config, Estimate } from "../protocol";
+import { isAborted, reasonOf } from "../errors";
 import type { Store } from "../store";
-import { amount, APPLE, SUBMIT_KEYS } from "../texts";
-import { clockTime, roughly, t } from "../texts_settings";
+import { APPLE, SUBMIT_KEYS } from "../texts";
+import { t } from "../texts_settings";
 import { IconButton } from "../ui/button";
 import { invalidFields } from "../ui/draft";
 import { Icon } from "../ui/icons";
 import { liveOf } from "../ui/live";
-import { tip } from "../ui/tooltip";
 import { useUnique } from "../ui/unique";
+import { EstimateLine, useEstimate } from "./estimate";
 import { referencesOf } from "./references";
 import { dropping, pasted } from "./references_field";
+import "./settings_icons";
 
 export const LIMIT = 10_000;
 const COUNTED_FROM = 9_000;
 const AGAIN_MS = 300; // the same prompt twice within this is one press too many
-const ESTIMATE_AFTER_MS = 250;
-const FEW = 10; // images of today: from here on their number is told
 
 /** Letters as Python counts them. */
 export function lettersOf(text: string): number {
@@ -36,23 +34,26 @@ export function PromptForm({ store }: { store: Store }) {
   const last = useRef({ text: "", at: -Infinity });
   const history = useHistory(store);
   const references = referencesOf(store);
+  const estimating = useEstimate(store);
   const over = useSignal(false);
   const hint = useUnique();
   const draft = overflow.value ?? store.desk.draft.value;
   const length = lettersOf(draft);
   const dead = store.link.value === "dead";
+  const refusal = store.refusal.value || estimating.refusal;
 
   useEffect(() => {
     overflow.value = null; // another draft came from elsewhere
   }, [store.desk.draft.value]);
   useGrowth(box, draft);
+  useEffect(() => liveOf(store).say(estimating.refusal), [estimating.refusal]);
 
   const write = (text: string): void => {
     const fits = lettersOf(text) <= LIMIT;
     overflow.value = fits ? null : text;
     if (fits) store.desk.setDraft(text);
   };
-  const submit = (): void => {
+  const submit = (asked = false): void => {
     const prompt = (overflow.peek() ?? store.desk.draft.peek()).trim();
     if (!prompt || lettersOf(prompt) > LIMIT || store.link.peek() === "dead") return;
     const now = performance.now();
@@ -65,6 +66,14 @@ export function PromptForm({ store }: { store: Store }) {
     const names = references.names();
     if (names === null) {
       store.toast(t("references.wait"), "warning");
+      return;
+    }
+    if (estimating.refusal !== "" && !asked) {
+      // It may be paid by now, or a limit lifted: asked once more, so that nothing is held up wrongly.
+      void estimating.again().then((refusal) => {
+        if (refusal === "") submit(true);
+        else store.refusal.value = refusal;
+      });
       return;
     }
     last.current = { text: prompt, at: now };
@@ -104,6 +113,8 @@ export function PromptForm({ store }: { store: Store }) {
         rows={2}
         dir="auto"
         value={draft}
+        // Nobody keeps what is written for a kernel that has gone.
+        readOnly={dead}
         placeholder={t("prompt.placeholder")}
         aria-label={t("prompt.label")}
         aria-keyshortcuts={APPLE ? "Meta+Enter" : "Control+Enter"}
@@ -125,7 +136,7 @@ export function PromptForm({ store }: { store: Store }) {
           ) : length >= COUNTED_FROM ? (
             <span data-testid="prompt-count">{t("prompt.count", { length, limit: LIMIT })}</span>
           ) : (
-            <EstimateLine store={store} />
+            <EstimateLine store={store} estimating={estimating} told={refusal !== ""} />
           )}
         </div>
         <button
@@ -133,6 +144,7 @@ export function PromptForm({ store }: { store: Store }) {
           class="wbx-ask-go wbx-button"
           data-look="primary"
           data-testid="generate"
+          data-refused={refusal ? "" : undefined}
           disabled={dead || length > LIMIT}
           onClick={() => {
             if (draft.trim() === "") box.current?.focus();
@@ -142,10 +154,16 @@ export function PromptForm({ store }: { store: Store }) {
           <kbd aria-hidden="true">{SUBMIT_KEYS}</kbd>
         </button>
       </div>
-      {store.refusal.value ? (
-        <p class="wbx-ask-refused" role="alert" data-testid="refused" dir="auto">
+      {refusal ? (
+        <p
+          key={store.refusal.value ? "refused" : "before"}
+          class="wbx-ask-refused"
+          role={store.refusal.value ? "alert" : undefined}
+          data-testid={store.refusal.value ? "refused" : "estimate-refusal"}
+          dir="auto"
+        >
           <Icon name="warning" size={14} />
-          {store.refusal.value}
+          {refusal}
         </p>
       ) : null}
     </form>
@@ -179,7 +197,7 @@ function useHistory(store: Store) {
       walk.current = { prompts, at: 0 };
       show();
     } catch (error) {
-      if (!isAborted(error)) store.toast(error instanceof Error ? error.message : String(error), "error");
+      if (!isAborted(error)) store.toast(reasonOf(error), "error");
     } finally {
       asking.current = false;
     }
@@ -228,7 +246,7 @@ function NegativeButton({ store }: { store: Store }) {
   return (
     <IconButton
       class="wbx-ask-tool"
-      icon="ban"
+      icon="negative"
       label={t("prompt.negative_add")}
       expanded={shown}
       pressed={undefined}
@@ -252,7 +270,7 @@ function Negative({ store }: { store: Store }) {
   if (!shown) return null;
   return (
     <div class="wbx-ask-negative">
-      <Icon name="ban" size={14} />
+      <Icon name="negative" size={14} />
       <textarea
         ref={field}
         class="wbx-ask-text"
@@ -268,86 +286,3 @@ function Negative({ store }: { store: Store }) {
     </div>
   );
 }
-
-// -- what it will cost ----------------------------------------------------------------------------
-
-/** What a provider bills is an estimate, and where it says nothing before, it is not free either. */
-function costText({ cost_micro, unit, by_provider }: Estimate): string {
-  if (cost_micro === 0) return t(by_provider ? "amount.billed" : "amount.free");
-  const text = amount(cost_micro, unit);
-  return by_provider ? t("amount.about", { amount: text }) : text;
-}
-
-function EstimateLine({ store }: { store: Store }) {
-  const config = store.desk.config.value;
-  const { estimate, problem, today } = useEstimate(store, config);
-  const parts = [t("prompt.estimate_images", { count: config.n })];
-  if (estimate !== null) {
-    parts.push(costText(estimate));
-    if (estimate.seconds !== null) parts.push(t("prompt.about", { time: roughly(estimate.seconds) }));
-  }
-  const left = estimate?.balance_micro ?? null;
-  const short = estimate !== null && left !== null && left < estimate.cost_micro;
-  return (
-    <>
-      <span class="wbx-estimate" data-testid="estimate" data-short={short ? "" : undefined} {...(problem ? tip(problem) : {})}>
-        {parts.map((part, at) => <span key={at} class={at === 0 ? "wbx-estimate-count" : undefined}>{part}</span>)}
-        {short ? (
-          <span class="wbx-estimate-short" title={t("prompt.too_little")}>
-            <Icon name="warning" size={13} />
-            {t("prompt.short_of", { amount: amount(left, estimate.unit) })}
-          </span>
-        ) : null}
-      </span>
-      {today !== null && today < FEW && !store.refusal.value ? (
-        <span class={today < config.n ? "wbx-left-today wbx-estimate-short" : "wbx-left-today"} data-testid="images-left">
-          {today > 0 ? t("prompt.left_today", { count: today }) : t("prompt.none_left", { time: clockTime(nextDay(store.now.value)) })}
-        </span>
-      ) : null}
-    </>
-  );
-}
-
-/** The days of the limits are those of UTC. */
-const DAY_MS = 86_400_000;
-const nextDay = (now: number): number => (Math.floor(now / DAY_MS) + 1) * DAY_MS;
-
-/** The kernel's estimate for the settings; asked again a moment after they changed. */
-function useEstimate(store: Store, config: Config): { estimate: Estimate | null; problem: string; today: number | null } {
-  const limits = store.hello.value?.limits;
-  const today = useSignal(limits?.images_left ?? null);
-  const estimate = useSignal<Estimate | null>(null);
-  const problem = useSignal("");
-  const { model, n, width, height, params } = config;
-  // Prices, and with each booking the balance, may have changed.
-  const priced = store.models.value;
-  const balance = [...store.balances.value.values()].map((row) => row.amount_micro).join();
-  const live = store.link.value === "live";
-  // Each request leaves a visitor fewer images for today, and each day begins anew.
-  const asked = limits ? `${store.feed.active.value.length} ${nextDay(store.now.value)}` : "";
-  useEffect(() => {
-    if (!live || model === "") return undefined;
-    const abort = new AbortController();
-    const timer = setTimeout(() => {
-      const args = { model, n, width, height, params };
-      store.call<Estimate>("estimate", args, { signal: abort.signal }).then(
-        (answer) => {
-          estimate.value = answer;
-          today.value = answer.images_left ?? null;
-          problem.value = "";
-        },
-        (error: unknown) => {
-          if (isAborted(error)) return;
-          estimate.value = null;
-          problem.value = error instanceof Error ? error.message : String(error);
-        },
-      );
-    }, ESTIMATE_AFTER_MS);
-    return () => {
-      clearTimeout(timer);
-      abort.abort();
-    };
-  }, [live, model, n, width, height, JSON.stringify(params), priced, balance, asked]);
-  return { estimate: estimate.value, problem: problem.value, today: today.value };
-}
-

@@ -1,9 +1,9 @@
 /** Setting providers up: what is missing, a key (one way), address, jobs at once, a test. */
 
 import { type Signal, useSignal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 
-import { isAborted } from "../errors";
+import { isAborted, reasonOf, WorkbenchError } from "../errors";
 import type { Op, ProviderSettings, ProvidersAnswer } from "../protocol";
 import type { Store } from "../store";
 import { t, type TextKey } from "../texts_dialogs";
@@ -17,7 +17,8 @@ const MOST_AT_ONCE = 64;
 /** A list of models may take its provider minutes. */
 const PATIENCE_MS = 130_000;
 
-export function ProvidersDialog({ store, onClose }: { store: Store; onClose(): void }) {
+/** `opened`: the name of the provider whose settings are shown at first; "": none. */
+export function ProvidersDialog({ store, opened, onClose }: { store: Store; opened: string; onClose(): void }) {
   const rows = useSignal<ProviderSettings[] | null>(null);
   const problem = useSignal("");
   const group = useUnique();
@@ -48,19 +49,34 @@ export function ProvidersDialog({ store, onClose }: { store: Store; onClose(): v
         problem.value ? null : <span class="wbx-skel" style={{ height: "180px" }} />
       ) : (
         <ul class="wbx-providers">
-          {rows.value.map((row) => <Provider key={row.name} store={store} row={row} group={group} take={take} />)}
+          {rows.value.map((row) => (
+            <Provider key={row.name} store={store} row={row} group={group} opened={row.name === opened} take={take} />
+          ))}
         </ul>
       )}
     </Dialog>
   );
 }
 
-interface ProviderProps { store: Store; row: ProviderSettings; group: string; take(answer: ProvidersAnswer): void }
+interface ProviderProps {
+  store: Store;
+  row: ProviderSettings;
+  group: string;
+  opened: boolean;
+  take(answer: ProvidersAnswer): void;
+}
 
 /** What came of the last thing that was done with a provider. */
 interface Outcome { text: string; well: boolean }
 
-function Provider({ store, row, group, take }: ProviderProps) {
+function Provider({ store, row, group, opened, take }: ProviderProps) {
+  const details = useRef<HTMLDetailsElement>(null);
+  // Once: from then on the browser keeps which of the group is open.
+  useLayoutEffect(() => {
+    if (!opened || details.current === null) return;
+    details.current.open = true;
+    details.current.scrollIntoView({ block: "nearest" });
+  }, []);
   const busy = useSignal("");
   const outcome = useSignal<Outcome | null>(null);
   const ask = async <T,>(op: Op, args: object, said: (answer: T) => string): Promise<boolean> => {
@@ -89,7 +105,7 @@ function Provider({ store, row, group, take }: ProviderProps) {
   const now = store.providers.value.find((one) => one.name === row.name) ?? row;
   return (
     <li class="wbx-provider" data-testid="provider" data-name={row.name} data-ready={now.ready ? "" : undefined}>
-      <details name={group}>
+      <details ref={details} name={group}>
         <summary>
           <span class="wbx-provider-dot" aria-hidden="true" />
           <span class="wbx-provider-title" dir="auto">{row.title}</span>
@@ -226,13 +242,21 @@ function PlaceFields({ row, busy, set }: FieldsProps) {
       </div>
       <div class="wbx-field">
         <div class="wbx-field-head"><label for={jobs}>{t("providers.jobs")}</label></div>
-        <input id={jobs} class="wbx-input wbx-number" inputMode="numeric" autocomplete="off" data-testid="provider-jobs" aria-invalid={good ? undefined : "true"} value={count.value} onInput={(event) => (count.value = event.currentTarget.value)} onKeyDown={enter} />
+        <input id={jobs} class="wbx-input wbx-number" inputMode="numeric" autocomplete="off" data-testid="provider-jobs" aria-invalid={good ? undefined : "true"} aria-describedby={good ? undefined : `${jobs}-problem`} value={count.value} onInput={(event) => (count.value = event.currentTarget.value)} onKeyDown={enter} />
       </div>
       <Button look={changed && good ? "primary" : "plain"} testid="provider-save" waits={busy.value !== "" || !changed || !good} onClick={save}>{t("providers.save")}</Button>
+      <Problem id={`${jobs}-problem`} text={good ? "" : t("providers.wrong_jobs", { reason: t("providers.jobs_range", { most: MOST_AT_ONCE }) })} />
     </div>
   );
 }
 
+/** Settings by the name that Python gives them: its reasons go on from there. */
+const WRONG: Readonly<Record<string, TextKey>> = {
+  key: "providers.wrong_key", base_url: "providers.wrong_address", concurrency: "providers.wrong_jobs",
+};
+
 function sentence(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  const reason = reasonOf(error);
+  const named = error instanceof WorkbenchError ? WRONG[error.field ?? ""] : undefined;
+  return named === undefined ? reason : t(named, { reason });
 }

@@ -4,7 +4,7 @@
 
 import { computed, effect, type ReadonlySignal, type Signal, signal } from "@preact/signals";
 
-import { isAborted } from "../errors";
+import { isAborted, reasonOf } from "../errors";
 import { upload } from "../files";
 import type { Pictured } from "../pictures";
 import type { Store } from "../store";
@@ -94,7 +94,7 @@ export class References {
       liveOf(this.store).say(t("references.added"));
     } catch (error) {
       this.remove(item.key);
-      if (!isAborted(error)) this.store.toast(error instanceof Error ? error.message : String(error), "error");
+      if (!isAborted(error)) this.store.toast(reasonOf(error), "error");
     }
   }
 }

@@ -4,21 +4,22 @@ import { APPLE, SUBMIT_KEYS } from "../texts";
 import { t, type TextKey } from "../texts_dialogs";
 import { Dialog } from "../ui/dialog";
 
-const KEYS: readonly (readonly [TextKey, string])[] = [
+const KEYS: readonly (readonly [what: TextKey, keys: string])[] = [
   ["keys.generate", SUBMIT_KEYS],
   ["keys.history", "↑ ↓"],
   ["keys.cards", "← → ↑ ↓"],
   ["keys.open", "⏎"],
-  ["keys.select", APPLE ? "Space, ⌘ click" : "Space, Ctrl click"],
+  ["keys.select", t(APPLE ? "key.select_apple" : "key.select")],
   ["keys.favourite", "F"],
   ["keys.rate", "1 – 5"],
-  ["keys.delete", "Del"],
-  ["keys.undo", APPLE ? "⌘ Z" : "Ctrl Z"],
+  ["keys.tag", "T"],
+  ["keys.delete", t("key.delete")],
+  ["keys.undo", t(APPLE ? "key.undo_apple" : "key.undo")],
   ["keys.walk", "← →"],
   ["keys.zoom", "+ − 0"],
   ["keys.download", "D"],
   ["keys.rename", "F2"],
-  ["keys.close", "Esc"],
+  ["keys.close", t("key.escape")],
   ["keys.help", "?"],
 ];
 

@@ -1,5 +1,6 @@
 /** Width and height: the usual ratios, two numbers, and a lock between them. */
 
+import { useSignal } from "@preact/signals";
 import { useMemo, useRef } from "preact/hooks";
 
 import { nearest } from "../fitting";
@@ -11,6 +12,7 @@ import { stepKeys, useNumber } from "../ui/field";
 import { Problem } from "../ui/problem";
 import { tip } from "../ui/tooltip";
 import { useUnique } from "../ui/unique";
+import "./settings_icons";
 import { type Ratio, RATIOS, ratioOf, sizeFor, valueOf } from "./sizes";
 
 interface SizeProps {
@@ -28,6 +30,8 @@ export function SizeField({ store, width, height }: SizeProps) {
   const given = offers.find(([, offer]) => offer?.width === size.width && offer.height === size.height);
   const chosen = given?.[0] ?? (size.width > 0 && size.height > 0 ? ratioOf(size) : undefined);
   const locked = config.value.ratio_lock;
+  /** A ratio that is pressed takes the place of what is typed, also where it changes no number. */
+  const pressed = useSignal(0);
   /** The ratio when the lock closed or a side was begun: each letter typed would round it anew. */
   const kept = useRef<number | null>(null);
   const begin = (): void => {
@@ -58,7 +62,11 @@ export function SizeField({ store, width, height }: SizeProps) {
             aria-pressed={ratio === chosen}
             disabled={offer === undefined}
             aria-label={offer ? t("config.ratio_option", { ratio, width: String(offer.width), height: String(offer.height) }) : ratio}
-            onClick={() => offer && store.desk.set(offer)}
+            onClick={() => {
+              if (offer === undefined) return;
+              pressed.value += 1;
+              store.desk.set(offer);
+            }}
             {...(offer ? tip(`${offer.width} × ${offer.height}`) : {})}
           >
             <Shape ratio={ratio} />
@@ -67,7 +75,7 @@ export function SizeField({ store, width, height }: SizeProps) {
         ))}
       </div>
       <div class="wbx-sides">
-        <SideInput store={store} side="width" letter="W" parameter={width} onFocus={begin} commit={(value) => commit("width", value)} />
+        <SideInput key={`width ${pressed.value}`} store={store} side="width" letter="W" parameter={width} onFocus={begin} commit={(value) => commit("width", value)} />
         <IconButton
           class="wbx-boxed"
           icon={locked ? "link" : "unlink"}
@@ -79,7 +87,7 @@ export function SizeField({ store, width, height }: SizeProps) {
             store.desk.set({ ratio_lock: !locked });
           }}
         />
-        <SideInput store={store} side="height" letter="H" parameter={height} onFocus={begin} commit={(value) => commit("height", value)} />
+        <SideInput key={`height ${pressed.value}`} store={store} side="height" letter="H" parameter={height} onFocus={begin} commit={(value) => commit("height", value)} />
       </div>
     </div>
   );
@@ -128,7 +136,7 @@ function SideInput({ store, side, letter, parameter, onFocus, commit }: SideProp
         onInput={(event) => draft.input(event.currentTarget.value)}
         onBlur={draft.leave}
         onKeyDown={(event) => {
-          if (event.key === "Enter") draft.leave();
+          draft.key(event);
           stepKeys(event, value, limits, commit);
         }}
       />

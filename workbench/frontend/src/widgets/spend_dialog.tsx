@@ -3,7 +3,7 @@
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 
-import { isAborted } from "../errors";
+import { isAborted, reasonOf } from "../errors";
 import type { CapRow, SpendAnswer, SpendBy, SpendRow } from "../protocol";
 import type { Store } from "../store";
 import { amount, LANGUAGE } from "../texts";
@@ -23,7 +23,8 @@ export function SpendDialog({ store, onClose }: { store: Store; onClose(): void 
   const answer = useSignal<SpendAnswer | null>(null);
   const problem = useSignal("");
   const balances = [...store.balances.value.values()];
-  const booked = balances.map((row) => row.amount_micro).join();
+  // Not the amounts: a booking whose amount is not known changes none.
+  const booked = balances.map((row) => row.transaction_id ?? row.amount_micro).join();
   useEffect(() => {
     const stop = new AbortController();
     store.call<SpendAnswer>("spend", { by: by.value, days: days.value }, { signal: stop.signal }).then(
@@ -32,7 +33,7 @@ export function SpendDialog({ store, onClose }: { store: Store; onClose(): void 
         problem.value = "";
       },
       (error: unknown) => {
-        if (!isAborted(error)) problem.value = error instanceof Error ? error.message : String(error);
+        if (!isAborted(error)) problem.value = reasonOf(error);
       },
     );
     return () => stop.abort();
@@ -42,7 +43,7 @@ export function SpendDialog({ store, onClose }: { store: Store; onClose(): void 
     <Dialog title={t("spend.title")} testid="spend-dialog" onClose={onClose}>
       <div class="wbx-spend">
         <ul class="wbx-spend-now">
-          {balances.map((row) => <li key={row.unit}>{row.amount_micro >= 0 ? t("spend.left", { amount: leftOrSpent(row) }) : t("spend.in_all", { amount: leftOrSpent(row) })}</li>)}
+          {balances.map((row) => <li key={row.unit}>{t(row.amount_micro > 0 || (row.amount_micro === 0 && row.unit === "token") ? "spend.left" : "spend.in_all", { amount: leftOrSpent(row) })}</li>)}
           {balances.length === 0 ? <li>{t("spend.no_balance")}</li> : null}
         </ul>
         {answer.value?.caps.map((cap) => <CapLine key={`${cap.scope} ${cap.title} ${cap.unit} ${cap.per}`} cap={cap} />)}
@@ -88,10 +89,11 @@ function Spent({ answer, by, store }: { answer: SpendAnswer | null; by: SpendBy;
               <tr key={`${row.what} ${row.unit}`} data-testid="spend-row">
                 <th scope="row" dir="auto">
                   {nameOf(row, by, store)}
+                  {row.not_known > 0 ? <span class="wbx-spend-billed">{t("spend.billed", { count: row.not_known })}</span> : null}
                   <span class="wbx-bar" aria-hidden="true"><span style={{ width: `${partOf(row.spent_micro, most.get(row.unit) ?? 0)}%` }} /></span>
                 </th>
                 <td>{row.images}</td>
-                <td>{row.spent_micro === 0 ? t("amount.free") : amount(row.spent_micro, row.unit)}</td>
+                <td>{row.spent_micro !== 0 ? amount(row.spent_micro, row.unit) : t(row.not_known > 0 ? "spend.not_known" : "amount.free")}</td>
               </tr>
             ))}
           </tbody>

@@ -1,48 +1,17 @@
 /** Where the storage goes with the session: says so, and takes all pictures along as one ZIP. */
 
-import { type Signal, signal, useSignal } from "@preact/signals";
+import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 
 import { download } from "../files";
 import type { Store } from "../store";
 import { t } from "../texts";
+import { feedText } from "../texts_feed";
 import { attempt } from "../ui/attempt";
 import { Button, IconButton } from "../ui/button";
 import { Icon } from "../ui/icons";
 import { liveOf } from "../ui/live";
-
-const KEY = "workbench-temporary-folded"; // for as long as this tab is open
-
-/** Banner and header of one store share it. */
-const foldedOf = new WeakMap<Store, Signal<boolean>>();
-
-function useFolded(store: Store): Signal<boolean> {
-  let folded = foldedOf.get(store);
-  if (folded === undefined) {
-    folded = signal(remembered());
-    foldedOf.set(store, folded);
-  }
-  return folded;
-}
-
-function remembered(): boolean {
-  try {
-    return sessionStorage.getItem(KEY) !== null;
-  } catch {
-    return false; // a browser that keeps nothing shows it again
-  }
-}
-
-function fold(folded: Signal<boolean>): void {
-  folded.value = true;
-  try {
-    sessionStorage.setItem(KEY, "1");
-  } catch {
-    return; // as above
-  }
-}
-
-const isTemporary = (store: Store): boolean => store.hello.value?.workspace.temporary ?? false;
+import { fold, isTemporary, useFolded } from "./temporary_fold";
 
 export function Temporary({ store }: { store: Store }) {
   const folded = useFolded(store);
@@ -50,28 +19,22 @@ export function Temporary({ store }: { store: Store }) {
   if (!isTemporary(store) || folded.value) return null;
   const part = saving.part.value;
   const text =
-    part === null ? t("temporary") : part === 0 ? t("temporary.packing") : t("temporary.saving", { percent: Math.floor(part * 100) });
+    part === null ? feedText("temporary") : part === 0 ? feedText("temporary.packing") : feedText("temporary.saving", { percent: Math.floor(part * 100) });
   return (
     <div class="wbx-banner wbx-temporary" data-level="info" data-testid="temporary" aria-busy={part !== null}>
       <Icon name={part === null ? "disk" : "loader"} class={part === null ? "" : "wbx-spin"} />
       <p>{text}</p>
       {part === null ? (
         <Button icon="download" testid="download-all" disabled={store.link.value === "dead" || !hasPictures(store)} onClick={saving.start}>
-          {t("temporary.save")}
+          {feedText("temporary.save")}
         </Button>
       ) : (
         <Button testid="download-cancel" onClick={saving.stop}>{t("cancel")}</Button>
       )}
-      <IconButton icon="x" label={t("temporary.fold")} testid="temporary-fold" onClick={() => fold(folded)} />
+      <IconButton icon="x" label={feedText("temporary.fold")} testid="temporary-fold" onClick={() => fold(folded)} />
       {part === null ? null : <span class="wbx-temporary-part" style={{ transform: `scaleX(${part})` }} />}
     </div>
   );
-}
-
-/** For the header, while the banner is folded away: brings it back. */
-export function useUnfold(store: Store): (() => void) | null {
-  const folded = useFolded(store);
-  return isTemporary(store) && folded.value ? () => (folded.value = false) : null;
 }
 
 function hasPictures(store: Store): boolean {
@@ -92,7 +55,7 @@ function useSaving(store: Store) {
     stop();
     const own = (abort.current = new AbortController());
     part.value = 0;
-    liveOf(store).say(t("temporary.packing"));
+    liveOf(store).say(feedText("temporary.packing"));
     const onProgress = (done: number): void => {
       if (abort.current === own) part.value = done;
     };
@@ -100,7 +63,7 @@ function useSaving(store: Store) {
     void attempt(store, save).then((well) => {
       if (abort.current !== own) return;
       stop();
-      if (well) store.toast(t("temporary.saved"), "success");
+      if (well) store.toast(feedText("temporary.saved"), "success");
     });
   };
   return { part, start, stop };

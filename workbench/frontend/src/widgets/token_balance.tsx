@@ -16,7 +16,7 @@ const LIT_MS = 1400;
 export function TokenBalance({ store }: WidgetProps<Store>) {
   return (
     <div class="wbx-balance-widget">
-      {store.hello.value === null ? <span class="wbx-skel" style={{ width: "112px", height: "28px" }} /> : <TokenChip store={store} />}
+      {store.hello.value === null ? <span class="wbx-skel" style={{ width: "112px", height: "28px" }} /> : <TokenChip store={store} always />}
     </div>
   );
 }
@@ -37,7 +37,14 @@ export function leftOrSpent({ amount_micro, unit }: BalanceRow): string {
   return t("amount.spent", { amount: amount(-amount_micro, unit) });
 }
 
-export function TokenChip({ store }: { store: Store }) {
+/** Whether there is anything to count: a booking, or a price that tokens would have to pay. */
+function counts(store: Store): boolean {
+  const model = store.desk.model.value;
+  return store.balances.value.size > 0 || (model !== undefined && model.price_micro > 0 && !model.by_provider);
+}
+
+/** `always`: also before anything was booked and while all is free, when "0 tokens" only worries. */
+export function TokenChip({ store, always = false }: { store: Store; always?: boolean }) {
   const row = shownBalance(store);
   const change = useChange(store, row);
   const open = useSignal(false);
@@ -52,6 +59,7 @@ export function TokenChip({ store }: { store: Store }) {
       <button
         type="button"
         class="wbx-chip"
+        hidden={!always && !counts(store)}
         data-testid="balance"
         data-micro={row.amount_micro}
         data-change={change === 0 ? undefined : change > 0 ? "up" : "down"}

@@ -4,6 +4,7 @@ import { type Signal, useComputed, useSignal } from "@preact/signals";
 import type { TargetedKeyboardEvent } from "preact";
 import { useLayoutEffect, useRef } from "preact/hooks";
 
+import { makingIn } from "../making";
 import { useCover } from "../pictures";
 import type { ProjectRow, TopicRow } from "../protocol";
 import type { Store } from "../store";
@@ -23,6 +24,9 @@ import {
   renameProject,
   renameTopic,
 } from "./topic_actions";
+import { TrashDialog } from "./late_dialogs";
+import { cancelAll, type Cancelling, cancelItem, cancelQuestion } from "./topic_cancel";
+import { OlderTopics } from "./older_topics";
 import "./topic_icons";
 import { type TopicsProps, TopicsSkeleton } from "./topics_sidebar";
 
@@ -30,6 +34,8 @@ import { type TopicsProps, TopicsSkeleton } from "./topics_sidebar";
 type Doing =
   | { kind: "rename-topic" | "rename-project"; id: string }
   | { kind: "new-project"; topic: TopicRow | null }
+  | { kind: "trash" }
+  | { kind: "cancel"; what: Cancelling }
   | { kind: "delete-topic"; topic: TopicRow; text: string }
   | { kind: "delete-project"; project: ProjectRow; text: string }
   | null;
@@ -53,20 +59,30 @@ export function TopicsPanel({ store, simple, onOpen = () => undefined, fold }: T
   const common: Common = { store, doing, onOpen };
   const dead = store.link.value === "dead";
   const more = (): MenuEntry[] => [
-    { label: t("projects.new_item"), icon: "folder_new", act: () => (doing.value = { kind: "new-project", topic: null }) },
+    ...(simple ? [] : [{ label: t("projects.new_item"), icon: "folder_new" as const, act: () => (doing.value = { kind: "new-project", topic: null }) }, "separator" as const]),
+    cancelItem(store, null, (what) => (doing.value = { kind: "cancel", what })),
+    "separator",
+    { label: t("topics.trash"), icon: "trash", testid: "open-trash", act: () => (doing.value = { kind: "trash" }) },
   ];
+  const opener = useRef<HTMLButtonElement>(null);
   const create = (): void => {
-    void createTopic(store, activeProject(store)).then(onOpen);
+    void createTopic(store, activeProject(store)).then(() => {
+      onOpen();
+      // What comes next is its first prompt, which names it; a space would press the button again.
+      const { activeElement } = document;
+      if (activeElement !== opener.current && activeElement !== document.body) return;
+      opener.current?.closest(".wbx")?.querySelector<HTMLElement>(".wbx-ask-text")?.focus({ preventScroll: true });
+    });
   };
   return (
     <nav class="wbx-topics" aria-label={t("topics.title")}>
       <header class="wbx-panel-head">
         <h2 class="wbx-panel-title">{t("topics.title")}</h2>
-        {simple ? null : <MenuButton class="wbx-icon-button wbx-faint" label={t("header.more")} items={more} testid="topics-more" />}
+        <MenuButton class="wbx-icon-button wbx-faint" label={t("header.more")} items={more} testid="topics-more" />
         {fold ?? null}
       </header>
       <div class="wbx-topics-new">
-        <button type="button" class="wbx-new-topic" data-testid="new-topic" disabled={loading || failed || dead} onClick={create}>
+        <button ref={opener} type="button" class="wbx-new-topic" data-testid="new-topic" disabled={loading || failed || dead} onClick={create}>
           <Icon name="plus" />
           {t("topics.new")}
         </button>
@@ -81,8 +97,10 @@ export function TopicsPanel({ store, simple, onOpen = () => undefined, fold }: T
             <p>{t("topics.none_hint")}</p>
           </div>
         ) : null}
+        <OlderTopics store={store} />
       </div>
       <Asking {...common} />
+      {doing.value?.kind === "trash" ? <TrashDialog store={store} onClose={() => (doing.value = null)} /> : null}
     </nav>
   );
 }
@@ -175,6 +193,7 @@ interface TopicProps extends Common {
 function Topic({ store, doing, onOpen, topic, simple }: TopicProps) {
   const { id } = topic;
   const active = useComputed(() => store.desk.topicId.value === id).value;
+  const making = useComputed(() => makingIn(store, id)).value;
   const row = useRef<HTMLLIElement>(null);
   const button = useRef<HTMLButtonElement>(null);
   const title = topic.title || t("topics.untitled");
@@ -194,8 +213,9 @@ function Topic({ store, doing, onOpen, topic, simple }: TopicProps) {
   const items = (): MenuEntry[] => [
     { label: t("topics.rename"), icon: "pencil", shortcut: "F2", testid: "rename-topic", act: rename },
     ...(simple ? [] : [{ label: t("topics.move"), icon: "folder_move" as const, items: () => projectItems(store, topic, doing) }]),
+    cancelItem(store, topic, (what) => (doing.value = { kind: "cancel", what })),
     "separator",
-    { label: t("topics.delete"), icon: "trash", shortcut: "Del", danger: true, testid: "delete-topic", act: remove },
+    { label: t("topics.delete"), icon: "trash", shortcut: t("key.delete"), danger: true, testid: "delete-topic", act: remove },
   ];
   const keys = (event: TargetedKeyboardEvent<HTMLButtonElement>): void => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
@@ -244,7 +264,9 @@ function Topic({ store, doing, onOpen, topic, simple }: TopicProps) {
             <span class="wbx-topic-words">
               <span class="wbx-topic-title" dir="auto">{title}</span>
               <span class="wbx-topic-line">
-                {topic.images > 0 ? `${topic.images} · ${briefly(topic.updated_at, store.now.value)}` : t("topics.empty")}
+                {topic.images > 0
+                  ? `${topic.images} · ${briefly(topic.updated_at, store.now.value)}`
+                  : making || t("topics.empty")}
                 {topic.mine ? null : ` · ${t("topics.shared")}`}
               </span>
             </span>
@@ -340,6 +362,11 @@ function Asking({ store, doing }: Common) {
   const close = (): void => {
     doing.value = null;
   };
+  if (now?.kind === "cancel") {
+    return (
+      <Confirm {...cancelQuestion(now.what)} onClose={close} onConfirm={() => void cancelAll(store, now.what.topic)} />
+    );
+  }
   if (now?.kind === "delete-topic") {
     return (
       <Confirm

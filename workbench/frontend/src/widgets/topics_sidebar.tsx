@@ -29,13 +29,13 @@ export interface TopicsProps {
 export const Topics = late<"topics", TopicsProps>("topics", (part) => part.TopicsPanel, Waiting);
 
 /** The panel as it is before it knows any topic; nothing in it can be done yet. */
-function Waiting({ store, simple, fold }: TopicsProps) {
+function Waiting({ store, fold }: TopicsProps) {
   const loading = store.failure.value === null;
   return (
     <nav class="wbx-topics" aria-label={t("topics.title")}>
       <header class="wbx-panel-head">
         <h2 class="wbx-panel-title">{t("topics.title")}</h2>
-        {simple ? null : <span class="wbx-icon-button wbx-faint" aria-hidden="true"><Icon name="more" /></span>}
+        <span class="wbx-icon-button wbx-faint" aria-hidden="true"><Icon name="more" /></span>
         {fold ?? null}
       </header>
       <div class="wbx-topics-new">

@@ -127,7 +127,7 @@ function Collapse({ layout, side, fold, closeDrawer }: PartProps) {
       class="wbx-faint"
       icon={docked ? (side === "config" ? "collapse_left" : "collapse_right") : "x"}
       label={docked ? t(`${side}.collapse`) : t("close")}
-      shortcut={docked ? undefined : "Esc"}
+      shortcut={docked ? undefined : t("key.escape")}
       testid={`collapse-${side}`}
       onClick={() => (docked ? fold(side, false) : closeDrawer())}
     />
@@ -178,6 +178,8 @@ function Part({ children, ...part }: PartProps & { children: ComponentChildren }
         tabIndex={-1}
         onKeyDown={(event) => {
           if (event.key !== "Escape" || docked || event.defaultPrevented) return;
+          // A dialog that was opened from here is the first to close.
+          if ((event.target as Element).closest("dialog")) return;
           event.preventDefault();
           closeDrawer();
         }}
