@@ -5,10 +5,11 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from tests.waiting import until
 from workbench.widgets import protocol
 from workbench.widgets.channel import Channel
 from workbench.widgets.desk import Desk
@@ -16,18 +17,7 @@ from workbench.widgets.operations.context import Answer, Context
 from workbench.workspace.workspace import Workspace
 
 ALL = frozenset(("models", "topics", "feed", "balance", "queue"))
-PATIENCE_S = 15.0
 _names = itertools.count(1)
-
-
-def until(holds: Callable[[], Any], what: str, patience_s: float = PATIENCE_S) -> Any:
-    """Wait for `holds()` to be true and return what it gave."""
-    deadline = time.monotonic() + patience_s
-    while time.monotonic() < deadline:
-        if found := holds():
-            return found
-        time.sleep(0.01)
-    raise AssertionError(f"did not come: {what}")
 
 
 class Wire:

@@ -9,6 +9,7 @@ from workbench.testing.providers import FakeProvider
 from workbench.widgets import protocol
 from workbench.widgets.desk import Desk
 from workbench.widgets.operations.context import Answer, Context
+from workbench.widgets.operations.desk_order import DeskOrder
 from workbench.widgets.operations.handles import PageFiles
 from workbench.widgets.operations.table import HANDLERS
 from workbench.workspace.workspace import Workspace
@@ -31,6 +32,7 @@ class Page:
         self.workspace = workspace
         self.desk = Desk.of(workspace, notebook)
         self.files = PageFiles()
+        self.desk_order = DeskOrder()
         self.simple = simple
         self.client = client
 
@@ -43,6 +45,7 @@ class Page:
             client=self.client,
             buffers=buffers,
             files=self.files,
+            desk_order=self.desk_order,
         )
 
     def answer(self, op: str, *buffers: bytes, **args: Any) -> Answer:

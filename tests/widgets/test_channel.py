@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 import workbench as wb
-from tests.widgets.page_world import Page, Slow, Wire, replace_handlers, until, wired
+from tests.waiting import until
+from tests.widgets.page_world import Page, Slow, Wire, replace_handlers, wired
 from workbench.widgets import serving
 from workbench.widgets.operations.context import Answer, Context
 from workbench.widgets.protocol import HELLO, VERSION
@@ -132,7 +133,9 @@ def test_a_bug_is_answered_and_its_traceback_is_in_the_event_log(ws: Workspace, 
     assert page.call("resume")["paused"] is False
 
 
-def test_an_answer_that_cannot_be_sent_is_an_error_and_the_channel_lives(page: Page) -> None:
+def test_an_answer_that_cannot_be_sent_is_an_error_and_the_channel_lives(
+    ws: Workspace, page: Page
+) -> None:
     send, sent = page.wire.send, itertools.count()
 
     def fails_once(content: dict[str, Any], buffers: list[bytes]) -> None:
@@ -142,6 +145,25 @@ def test_an_answer_that_cannot_be_sent_is_an_error_and_the_channel_lives(page: P
 
     page.wire.channel._send_out = fails_once
     assert page.error("trash")["code"] == "internal"
+    assert page.call("trash") == {"items": []}
+    (entry,) = until(lambda: ws.debug.entries(kind="callback"), "entry")
+    assert entry.text == "A message to a page could not be sent: ValueError('not JSON')"
+    assert "fails_once" in str(entry.data["traceback"])
+
+
+@pytest.mark.req("LIVE-11")
+def test_a_message_that_cannot_be_taken_is_told_in_the_event_log_and_the_channel_lives(
+    ws: Workspace, page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def buggy(content: object, buffers: object) -> None:
+        raise ZeroDivisionError("a bug")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(page.wire.channel.gate, "check", buggy)
+        page.send("trash")
+        (entry,) = until(lambda: ws.debug.entries(kind="callback"), "entry")
+    assert entry.text == "A message of a page could not be taken: ZeroDivisionError('a bug')"
+    assert "buggy" in str(entry.data["traceback"])
     assert page.call("trash") == {"items": []}
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import workbench as wb
+from tests.waiting import until
 from tests.widgets.page_world import (
     ALL,
     Page,
@@ -20,7 +21,6 @@ from tests.widgets.page_world import (
     Wire,
     page_threads,
     replace_handlers,
-    until,
     wired,
 )
 from workbench.widgets import channel as channel_module

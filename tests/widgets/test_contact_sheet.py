@@ -141,6 +141,14 @@ _ = await bench.generate(evil, n=1, width=64, height=64, steps=2)
     assert "<b>" not in fallback("<b>")
 
 
+def test_a_word_longer_than_a_card_is_broken() -> None:
+    code = '_ = await bench.generate("x" * 80, n=1, width=64, height=64, steps=2)'
+    first, _ = executed(START, code).cells
+    (html,) = sheets(first)
+    (style,) = re.findall(r'style="([^"]*)">x{80}<', html)
+    assert "overflow-wrap:anywhere" in style
+
+
 def test_export_to_html_shows_pictures_and_no_broken_widget(
     own_workspace: Path, tmp_path: Path
 ) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 import workbench as wb
-from tests.widgets.page_world import ALL, Page, until, wired
+from tests.waiting import until
+from tests.widgets.page_world import ALL, Page, wired
 from workbench.testing.providers import FakeProvider
 from workbench.widgets import follower
 from workbench.widgets.client import Client

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 import workbench as wb
-from tests.widgets.page_world import ALL, until, wired
+from tests.waiting import until
+from tests.widgets.page_world import ALL, wired
 from tests.widgets.page_world import Page as LivePage
 from tests.widgets.pages import Page
 from workbench.errors import LimitReached

@@ -240,6 +240,26 @@ def test_a_cancel_takes_what_it_names_and_tells_what_had_ended(idle):
     assert len(idle.ask("cancel", everything=True)["cancelled"]) == 2
 
 
+@pytest.mark.req("FEED-10a")
+def test_how_much_a_cancel_would_end_is_told_before_it_is_asked_for(idle, bob):
+    topics = [idle.workspace.create_topic(name).id for name in ("Harbour", "Market", "Empty")]
+    for topic, images in zip(topics[:2], (3, 2), strict=True):
+        idle.submit(key=topic, n=images, topic_id=topic)
+    ended = idle.submit(key="ended", n=1, topic_id=topics[0])
+    idle.ask("cancel", batch_id=ended["batch"]["id"])
+    bob.generate("theirs", n=2)
+    assert [idle.ask("active", topic_id=topic) for topic in topics] == [
+        {"active": 3},
+        {"active": 2},
+        {"active": 0},
+    ]
+    assert idle.ask("active") == {"active": 5}, "somebody else's are no part of it"
+    assert len(idle.ask("cancel", topic_id=topics[0])["cancelled"]) == 3
+    assert [idle.ask("active", topic_id=topic)["active"] for topic in topics] == [0, 2, 0]
+    assert len(idle.ask("cancel", everything=True)["cancelled"]) == 2
+    assert idle.ask("active") == {"active": 0}
+
+
 @pytest.mark.parametrize(
     "args",
     [{}, {"everything": False}, {"generation_ids": []}, {"batch_id": MISSING, "everything": True}],
@@ -475,59 +495,3 @@ def test_topics_and_projects_refuse_what_makes_no_sense(idle):
     topic.delete()
     with pytest.raises(wb.NotAllowed, match="trash"):
         idle.ask("topic.update", id=topic.id, title="y")
-
-
-# -- the desk -----------------------------------------------------------------------------------
-
-
-@pytest.mark.req("CFG-7", "CFG-8")
-def test_a_page_moves_the_desk_and_says_that_it_was_it(idle):
-    heard = []
-    unsubscribe = idle.desk.subscribe(lambda rev, client, n: heard.append((client, n)))
-    topic = idle.workspace.create_topic("x")
-    generation = idle.workspace.generate("y", topic=topic).generations[0].id
-    heard.clear()
-    answer = idle.ask(
-        "desk.set",
-        n=7,
-        config={"n": 2, "seed": str(2**62), "params": {"steps": 5}},
-        draft="half a prom",
-        topic_id=topic.id,
-        selection=[generation, MISSING],
-        panels={"config_open": False},
-    )
-    unsubscribe()
-    assert answer == {"rev": idle.desk.rev}
-    assert ("page-one", 7) in heard
-    desk = idle.desk.snapshot()
-    assert (desk["config"]["n"], desk["config"]["seed"]) == (2, str(2**62))
-    assert desk["config"]["params"]["steps"] == 5
-    assert (desk["draft"], desk["topic_id"]) == ("half a prom", topic.id)
-    assert desk["selection"] == [generation]
-    idle.ask("desk.set", n=8, topic_id="")
-    assert idle.desk.snapshot()["topic_id"] is None
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"config": {"n": 0}},
-        {"config": {"n": 10**12}},
-        {"config": {"owner": "bob"}},
-        {"config": {"model": "nothing"}},
-        {"config": {"seed": "-5"}},
-        {"config": {"params": {"steps": 0}}},
-        {"config": {"params": {"nothing": 1}}},
-        {"config": {"delay_ms": 5}},
-        {"config": {"width": 10**9}},
-        {"topic_id": MISSING},
-        {"topic_id": "../etc"},
-        {"draft": "x" * 10_001},
-        {"draft": "fine", "config": {"n": -1}},
-    ],
-)
-def test_a_desk_refuses_what_makes_no_sense_and_stays_as_it_is(idle, wrong):
-    before = idle.desk.snapshot()
-    with pytest.raises((wb.InvalidRequest, wb.NotFound)):
-        idle.ask("desk.set", n=1, **wrong)
-    assert idle.desk.snapshot() == before

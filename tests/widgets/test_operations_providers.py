@@ -395,10 +395,20 @@ def test_the_rows_have_what_the_page_knows(page: Page) -> None:
 
 
 @pytest.mark.req("TOK-4")
-@pytest.mark.parametrize("usd", ["0", "0.5"])
+@pytest.mark.parametrize(
+    ("usd", "seen"), [("0", set()), ("0.5", {"fox-1"}), ("false", {"fox-1", "secretive"})]
+)
 def test_visitors_see_what_costs_real_money_only_where_they_may_spend_some(
-    usd: str, workspace_home: Path, monkeypatch: pytest.MonkeyPatch
+    usd: str,
+    seen: set[str],
+    workspace_home: Path,
+    installed: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # Nobody knows what this one costs: no limit but none at all goes with it.
+    own = DATA | {"models": [{"name": "secretive"}]}
+    installed.mkdir(exist_ok=True)
+    (installed / "zoo.json").write_text(json.dumps(own))
     monkeypatch.setenv("WORKBENCH_IDENTITY", "anonymous")
     monkeypatch.setattr(identity, "_visitor", Visitor())
     monkeypatch.setenv("ZOO_API_KEY", CANARY)
@@ -406,4 +416,5 @@ def test_visitors_see_what_costs_real_money_only_where_they_may_spend_some(
     (workspace_home / "ws" / "config.toml").write_text(f"[visitors]\nusd_per_day = {usd}\n")
     with wb.open(workspace_home / "ws", run_jobs=False) as ws, wired(ws) as (_, wire):
         told = WirePage(wire).hello(token=VISITOR)
-        assert ("zoo:fox-1" in {one["id"] for one in told["models"]}) == (usd != "0")
+        ids = {one["id"] for one in told["models"]}
+        assert ids == {"builtin:sketch", *(f"zoo:{name}" for name in seen)}

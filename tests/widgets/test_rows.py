@@ -92,7 +92,7 @@ def test_what_is_gone_or_not_to_be_seen_is_missing(idle_ws, bob):
     topic.visibility = "workspace"
     (row,) = theirs.generations([two.id]).values()
     assert row["mine"] is False
-    assert theirs.topics()[topic.id]["mine"] is False
+    assert theirs.topics([topic.id])[topic.id]["mine"] is False
     assert theirs.balances() == []
 
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.widgets.page_world import ALL, until, wired
+from tests.waiting import until
+from tests.widgets.page_world import ALL, wired
 from tests.widgets.page_world import Page as LivePage
 from tests.widgets.pages import Page, Studio
 from workbench.domain.parameters import Parameter, ParameterKind

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 import workbench as wb
-from tests.widgets.page_world import Page, Wire, until, wired
+from tests.waiting import until
+from tests.widgets.page_world import Page, Wire, wired
 from workbench.widgets import protocol
 from workbench.widgets.desk import Desk
 from workbench.widgets.failures import failure

@@ -9,7 +9,7 @@ import pytest
 from ipywidgets.widgets.widget import _instances
 
 import workbench as wb
-from tests.widgets.page_world import until
+from tests.waiting import until
 from workbench.widgets.base import WorkspaceWidget
 from workbench.workspace.workspace import Workspace
 
@@ -68,6 +68,7 @@ class OnePage:
                 "may_set_providers",
                 "projects",
                 "topics",
+                "older_topics",
                 "feed",
                 "balances",
                 "queue",
@@ -81,7 +82,7 @@ class OnePage:
             {"models", "providers", "may_set_providers", "feed", "queue", "examples"},
         ),
         (wb.Lightbox, {"models", "providers", "may_set_providers"}),
-        (wb.TopicsSidebar, {"projects", "topics"}),
+        (wb.TopicsSidebar, {"projects", "topics", "older_topics"}),
         (wb.TokenBalance, {"balances"}),
     ],
     ids=lambda value: getattr(value, "__name__", ""),

@@ -13,7 +13,13 @@ from workbench.domain.records import Price
 from workbench.errors import WorkbenchError
 from workbench.jupyter.care import DATABASE, add_command, opened, say
 from workbench.workspace.location import resolve
-from workbench.workspace.plugins import ProviderInfo, ProviderRegistry, forget_key, keep_key
+from workbench.workspace.plugins import (
+    KEY_LEFT,
+    ProviderInfo,
+    ProviderRegistry,
+    forget_key,
+    keep_key,
+)
 from workbench.workspace.providers import ask_once
 from workbench.workspace.settings import load_settings
 
@@ -62,19 +68,31 @@ def run(arguments: argparse.Namespace) -> int:
         say(f"Kept in {where}.")
         return 0
     if action == "forget":
-        say("Removed." if forget_key(registry.provider(name).name) else "There was none.")
-        return 0
+        found = forget_key(registry.provider(name).name)
+        say({"removed": "Removed.", "keyring": KEY_LEFT}.get(found or "", "There was none."))
+        return 1 if found == "keyring" else 0
     chosen = [registry.provider(name)] if name else list(registry.providers.values())
+    infos = {info.name: info for info in reversed(registry.infos())}  # broken plugins come last
     failed = 0
     for provider in chosen:
-        if name is None and not (hasattr(provider, action) and provider.state().ready):
+        if name is None and not _takes_part(infos[provider.name], action):
             continue
         try:
             say(asyncio.run(ask_once(provider, action)))
+            state = infos[provider.name].state
+            if action == "test" and state.code == "error":  # its server is well, its settings not
+                failed += 1
+                say(f"{provider.name}: {state.message}")
         except WorkbenchError as error:
             failed += 1
             say(f"{provider.name}: {error}")
     return 1 if failed else 0
+
+
+def _takes_part(info: ProviderInfo, action: str) -> bool:
+    """Tell whether a provider is asked where all are; one that is set up wrong says so itself."""
+    able = info.refreshable if action == "refresh" else info.testable
+    return able and (info.state.ready or info.state.code == "error")
 
 
 def _typed(question: str) -> str:

@@ -20,6 +20,7 @@ from concurrent.futures import CancelledError
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from workbench.domain.border import told
 from workbench.errors import EngineClosed, InvalidRequest, NotAllowed, StoreError
 from workbench.widgets import bundle, turns
 from workbench.widgets.client import MOST_ALIVE, Client, Clients
@@ -126,7 +127,7 @@ class Channel:
         self._doubted = False
         self._closing = threading.Lock()
         self._closed = False
-        self.pin = Pin(comm, self._on_doubt)
+        self.pin = Pin(comm, self._on_doubt, self._route_failed)
         # So it is closed before its engine is, while somebody can still send.
         workspace._subscriptions.append(self.close)
 
@@ -134,17 +135,19 @@ class Channel:
 
     def receive(self, content: object, buffers: object = ()) -> None:
         """Take a message of a page; returns at once and never raises."""
-        # A border: in a callback of the kernel an error would be printed into some cell.
-        try:
-            self.pin.arrived()
-            checked = self.gate.check(content, buffers)
-            if isinstance(checked, Refusal):
-                if checked.tell:
-                    self._hand_over(self._refuse, checked)
-            else:
-                self._hand_over(self._accept, checked)
-        except Exception:  # noqa: BLE001 - see above
-            _log.exception("a message of a page could not be taken")
+        # In a callback of the kernel an error would be printed into some cell.
+        self._guarded(
+            lambda: self._take(content, buffers), "A message of a page could not be taken"
+        )
+
+    def _take(self, content: object, buffers: object) -> None:
+        self.pin.arrived()
+        checked = self.gate.check(content, buffers)
+        if isinstance(checked, Refusal):
+            if checked.tell:
+                self._hand_over(self._refuse, checked)
+        else:
+            self._hand_over(self._accept, checked)
 
     def notify(self, code: str, message: str, level: str = "error") -> None:
         """Show a sentence on every page (or on the first that comes)."""
@@ -253,6 +256,7 @@ class Channel:
             client=client.name,
             buffers=buffers,
             files=client.files,
+            desk_order=client.desk_order,
         )
 
     async def _hello(self, client: Client, request: Request) -> Answer:
@@ -423,7 +427,7 @@ class Channel:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             trace = "".join(traceback.format_exception(error))
-            self._log(f"A widget's channel failed: {type(error).__name__}: {error}", trace)
+            self._log(f"A widget's channel failed: {told(error)}", trace)
 
     def _close_files(self, files: PageFiles) -> None:
         self._workers.start("pictures", files.close)
@@ -526,14 +530,27 @@ class Channel:
             self._reply(request.client, request.rid, refusal("closed", _CLOSED))
 
     def _send(self, content: dict[str, Any], buffers: Sequence[bytes]) -> bool:
-        # A border: whatever the host's transport raises, the channel goes on.
+        # Whatever the host's transport raises, the channel goes on.
+        return self._guarded(
+            lambda: self._send_out(content, list(buffers)), "A message to a page could not be sent"
+        )
+
+    def _guarded(self, work: Callable[[], object], failed: str) -> bool:
+        """Do something; False if it failed, which is in the event log then."""
         try:
-            self._send_out(content, list(buffers))
-        except Exception as error:  # noqa: BLE001 - see above
-            trace = "".join(traceback.format_exception(error))
-            self._log(f"A message to a page could not be sent: {error!r}", trace)
+            work()
+        except Exception as error:  # noqa: BLE001 - border "comm handler": into the event log
+            self._log(f"{failed}: {error!r}", "".join(traceback.format_exception(error)))
             return False
         return True
+
+    def _route_failed(self, error: Exception) -> None:
+        self._log(
+            "Messages of pages go the way of the host again; while a cell runs, widgets may have "
+            f"to wait for it: {error!r}",
+            "".join(traceback.format_exception(error)),
+            "warning",
+        )
 
     def _log(self, text: str, trace: str, level: str = "error") -> None:
         try:

@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from workbench.widgets.operations.desk_order import DeskOrder
 from workbench.widgets.operations.handles import PageFiles
 from workbench.widgets.protocol import CLIENT_GONE_S
 
@@ -89,6 +90,8 @@ class Client:
         The ones it opened last.
     files:
         Its downloads and uploads.
+    desk_order:
+        The order of its changes of the desk.
     woken:
         Set when there may be something new for it.
     answered:
@@ -111,6 +114,7 @@ class Client:
     in_flight: set[str] = field(default_factory=set)
     topics: tuple[str, ...] = ()  # replaced whole: threads read it
     files: PageFiles = field(default_factory=PageFiles)
+    desk_order: DeskOrder = field(default_factory=DeskOrder)
     woken: asyncio.Event = field(default_factory=asyncio.Event)
     answered: asyncio.Event = field(default_factory=asyncio.Event)
     place: Place = field(default_factory=Place)

@@ -257,8 +257,7 @@ class Reader:
             found += _put_or_gone("project", changes.projects, projects)
         wanted = {**dict.fromkeys(changes.counted, 0), **changes.topics}
         if changes.returned:  # nothing changed in the topics themselves
-            views = [view.record for view in self._rows.view.topics()]
-            back = [record.id for record in views if record.project_id in changes.returned]
+            back = [id for one in changes.returned for id in self._rows.view.topics_of(one)]
             wanted = {**dict.fromkeys(back, 0), **wanted}
         if wanted:
             topics = self._rows.topics(list(wanted))

@@ -8,16 +8,14 @@ observer must not hold it up.
 from __future__ import annotations
 
 import threading
-import traceback
 from collections.abc import Callable
 from typing import Any
 
 import traitlets
 from traitlets.utils.bunch import Bunch
 
-from workbench.domain.arguments import shown
-from workbench.errors import EngineClosed
 from workbench.widgets.desk import Desk
+from workbench.workspace.dispatch import call_back
 from workbench.workspace.engine import Engine
 
 NAMES = ("prompt", "topic", "selection", "config")
@@ -99,11 +97,7 @@ class Observing:
                     self._running = False
                     return
                 self._again = False
-            # Border "callback": what a user's function raises is recorded, never swallowed.
-            try:
-                self._tell()
-            except Exception as error:  # noqa: BLE001 - see above
-                self._log(error)
+            call_back(self._engine, "An observer of a widget", self._tell)
 
     def _tell(self) -> None:
         with self._lock:
@@ -118,11 +112,3 @@ class Observing:
                     type="change",
                 )
                 self._notify(change)
-
-    def _log(self, error: Exception) -> None:
-        text = f"An observer of a widget failed: {type(error).__name__}: {shown(str(error))}"
-        trace = "".join(traceback.format_exception(error))
-        try:
-            self._engine.store.log("error", "callback", text, data={"traceback": trace})
-        except EngineClosed:
-            return  # there is no log to write to any more

@@ -94,6 +94,7 @@ OPS: Mapping[str, Op] = MappingProxyType(
         "full_esm": Op(Rate.READ),
         # -- looking --------------------------------------------------------------------------
         "topic.open": Op(Rate.READ, {"topic_id": "id"}, {"limit": "whole"}),
+        "topics": Op(Rate.READ, {"cursor": "text"}, {"limit": "whole"}),  # beyond those of `hello`
         "page": Op(
             Rate.READ,
             {"topic_id": "id", "cursor": "text", "direction": "text"},  # older | newer
@@ -101,14 +102,18 @@ OPS: Mapping[str, Op] = MappingProxyType(
         ),
         "batch": Op(Rate.READ, {"id": "id"}),
         "generation": Op(Rate.READ, {"id": "id"}),
+        # direction: next or previous to it; first or last of its topic
         "walk": Op(Rate.READ, {"id": "id", "direction": "text"}, {"limit": "whole"}),
-        "thumbs": Op(Rate.READ, {"ids": "ids"}, {"size": "whole"}, {"ids": 48}),
+        # trash: of one's own images that were deleted, instead of those that are there
+        "thumbs": Op(Rate.READ, {"ids": "ids"}, {"size": "whole", "trash": "flag"}, {"ids": 48}),
         "previews": Op(Rate.READ, {"ids": "ids"}, limits={"ids": 16}),
         "estimate": Op(Rate.READ, {}, _SETTINGS, {"negative_prompt": 10_000, "seed": 20}),
         "deletion": Op(Rate.READ, {"topic_id": "id"}),
+        "active": Op(Rate.READ, {}, {"topic_id": "id"}),
         "python": Op(Rate.READ, {"batch_id": "id"}),
         "prompts": Op(Rate.READ, {}, {"limit": "whole"}),
-        "trash": Op(Rate.READ),
+        # before: only what was deleted before this moment (UTC ms), for the next page
+        "trash": Op(Rate.READ, {}, {"before": "whole"}),
         # by day (of UTC), provider, model or topic; of the last so many days, or ever
         "spend": Op(Rate.READ, {"by": "text"}, {"days": "whole"}),
         # original | image | zip, each of an id; or everything, without one
@@ -242,7 +247,8 @@ HELLO = (
     "providers",
     "may_set_providers",  # visitors and pages of the app may not
     "projects",
-    "topics",
+    "topics",  # the latest, and the desk's
+    "older_topics",  # {cursor, total}: there are more, and how many in all; null: that is all
     "feed",  # of the desk's topic, as `topic.open` answers; null without a topic
     "balances",
     "queue",

@@ -20,18 +20,17 @@ It is a private name, so everything is done with care:
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 import weakref
 from collections.abc import Callable
 from typing import Any
 
+from workbench.domain.border import asked
+
 ECHO_AFTER_S = 0.4  # a routed message that has not arrived: ask for an echo
 ECHO_WITHIN = 8  # times that
 
 _METHOD = "_reply_subshell_for"
-
-_log = logging.getLogger(__name__)
 
 # Per manager of subshells (one in a process, but for tests) the id of ours. Only the kernel's shell
 # channel thread reads and writes it.
@@ -50,6 +49,8 @@ class Pin:
     on_doubt:
         Called on the kernel's shell channel thread when a message was routed and it is not known
         yet whether routed messages arrive; must be quick and not raise.
+    on_failure:
+        Called on that thread with what asking for the subshell raised; the pin is undone then.
 
     Attributes
     ----------
@@ -57,10 +58,16 @@ class Pin:
         "none" (nothing to pin here), "pinned", "proven" (routed messages arrive) or "undone".
     """
 
-    def __init__(self, comm: Any, on_doubt: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        comm: Any,
+        on_doubt: Callable[[], None],
+        on_failure: Callable[[Exception], None],
+    ) -> None:
         self.state = "none"
         self._comm = comm
         self._on_doubt = on_doubt
+        self._on_failure = on_failure
         self._routed = 0
         self._manager = _manager_of(comm)
         if self._manager is not None and _known.get(self._manager, True):
@@ -109,16 +116,21 @@ class Pin:
         default = args[1] if len(args) > 1 else kwargs.get("default")
         if self.state == "undone":
             return default
-        try:
+
+        def route() -> Any:
             subshell = _own_subshell(self._manager)
             if self.state == "pinned" and not _is_of_the_host(args):
                 self._routed += 1
                 self._on_doubt()
-        except Exception:  # noqa: BLE001 - the host's border: an error here would lose the message
-            _log.warning("replies of the page go by the shell channel again", exc_info=True)
+            return subshell
+
+        def failed(error: Exception) -> Any:
             self.undo()
+            self._on_failure(error)
             return default
-        return subshell
+
+        # The kernel's inner things, which are its own to change: its message must arrive anyhow.
+        return asked(route, failed)
 
 
 def _is_of_the_host(args: tuple[Any, ...]) -> bool:

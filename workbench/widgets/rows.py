@@ -63,9 +63,17 @@ class Rows:
         """Return the rows of batches by id."""
         return {id: self.batch(record) for id, record in self.view.batches(ids).items()}
 
-    def topics(self, ids: Sequence[str] | None = None) -> dict[str, Row]:
-        """Return the rows of topics by id; without ids all, the latest activity first."""
+    def topics(self, ids: Sequence[str]) -> dict[str, Row]:
+        """Return the rows of topics by id."""
         return {view.record.id: self.topic(view) for view in self.view.topics(ids)}
+
+    def topic_page(
+        self, limit: int, cursor: str | None = None
+    ) -> tuple[list[Row], Row | None, int]:
+        """Return rows of topics, latest activity first, what lies beyond them, and the total."""
+        page = self.view.topic_page(limit=limit, cursor=cursor)
+        beyond = None if page.older is None else {"cursor": page.older, "total": page.total}
+        return [self.topic(view) for view in page.topics], beyond, page.total
 
     def projects(self, ids: Sequence[str] | None = None) -> dict[str, Row]:
         """Return the rows of projects by id; without ids all, oldest first."""
@@ -98,6 +106,7 @@ class Rows:
             for model in self._workspace.models()
             if model.provider in ready
             and (self._workspace.may_spend or not model.price.by_provider)
+            and (self._workspace.may_spend_unknown or not model.price.is_unknown)
         ]
 
     def providers(self) -> list[Row]:

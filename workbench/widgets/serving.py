@@ -11,6 +11,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
+from workbench.domain.border import told
 from workbench.errors import WorkbenchError
 from workbench.widgets.failures import failure, internal, refusal
 from workbench.widgets.gate import Request
@@ -154,7 +155,7 @@ class Serving:
             if answer["code"] == "internal":
                 self._note(request, error)
             self._on_failure(answer, request.client)
-        except Exception as error:  # noqa: BLE001 - the border of a page's request: it gets an answer, the log the traceback
+        except Exception as error:  # noqa: BLE001 - border "comm handler": an answer, and into the event log
             self._note(request, error)
             answer = internal()
         self._answer(request, answer)
@@ -166,5 +167,5 @@ class Serving:
         self._reply(request.client, request.rid, answer)
 
     def _note(self, request: Request, error: BaseException) -> None:
-        text = f"{request.op} of a page failed: {type(error).__name__}: {error}"
+        text = f"{request.op} of a page failed: {told(error)}"
         self._log(text, "".join(traceback.format_exception(error)))

@@ -171,7 +171,8 @@ def project_update(context: Context, args: dict[str, Any]) -> Answer:
 def desk_set(context: Context, args: dict[str, Any]) -> Answer:
     """Change configuration, draft, active topic, selection or panels of the notebook's desk."""
     names = ("config", "draft", "topic_id", "selection", "panels")
-    changes = {name: args[name] for name in names if args.get(name) is not None}
+    given = {name: args[name] for name in names if args.get(name) is not None}
+    changes = context.desk_order.open(given, args["n"])
     rows = context.rows()
     if "config" in changes:
         unknown = changes["config"].keys() - set(CONFIG)
@@ -185,6 +186,7 @@ def desk_set(context: Context, args: dict[str, Any]) -> Answer:
         seen = rows.view.generations(changes["selection"])
         changes["selection"] = [id for id in changes["selection"] if id in seen]
     context.desk.change(changes, from_client=context.client, from_n=args["n"])
+    context.desk_order.note(changes, args["n"])
     return Answer({"rev": context.desk.rev})
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from workbench.widgets.operations.desk_order import DeskOrder
 from workbench.widgets.operations.handles import PageFiles
 from workbench.widgets.rows import Rows
 
@@ -33,6 +34,8 @@ class Context:
         Binary parts of the request (uploads only).
     files:
         The downloads and uploads that the page has open; closed with it.
+    desk_order:
+        The order of the page's changes of the desk.
     """
 
     workspace: Workspace
@@ -42,6 +45,7 @@ class Context:
     client: str
     buffers: tuple[bytes, ...] = ()
     files: PageFiles = field(default_factory=PageFiles)
+    desk_order: DeskOrder = field(default_factory=DeskOrder)
 
     def rows(self) -> Rows:
         """Return what makes rows for this page."""

@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -57,11 +58,11 @@ class PageFiles:
         NotAllowed
             The page has too much open; `opened` is closed.
         """
-        try:
-            return self._add(opened)
-        except BaseException:
-            opened.file.close()
-            raise
+        with ExitStack() as undo:
+            undo.callback(opened.file.close)
+            handle = self._add(opened)
+            undo.pop_all()
+        return handle
 
     def _add(self, opened: OpenFile) -> str:
         with self._lock:
@@ -161,10 +162,9 @@ def temporary(folder: Path) -> IO[bytes]:
 def prepared(folder: Path, write: Callable[[IO[bytes]], str]) -> OpenFile:
     """Return a download whose content `write` has written; it returns the name."""
     file = temporary(folder)
-    try:
+    with ExitStack() as undo:
+        undo.callback(file.close)
         name = write(file)
         size = file.seek(0, io.SEEK_END)
-    except BaseException:
-        file.close()
-        raise
+        undo.pop_all()
     return OpenFile("download", name, size, file)

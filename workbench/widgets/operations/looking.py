@@ -19,10 +19,11 @@ from workbench.workspace.requests import check_request
 from workbench.workspace.view import View
 
 MOST_BATCHES = 60  # of a page
+NEXT_TOPICS = 500  # of a page
 MOST_WALKED = 200
 MOST_PROMPTS = 100
 MOST_PROMPT_CHARACTERS = 200_000  # of all prompts of an answer
-MOST_TRASH = 500
+MOST_TRASH = 40  # of a page, each with a thumbnail
 MOST_SPENT = 100  # rows of an answer, the largest first; days the latest first
 SHOWN_TITLE_CHARACTERS = 300
 SPEND_BY = ("day", "provider", "model", "topic")  # not "user": a page sees its own user's only
@@ -34,7 +35,17 @@ _SCALE = 8.0  # a time is scaled by the number of pixels at most so much
 def topic_open(context: Context, args: dict[str, Any]) -> Answer:
     """Return the newest page of a topic, and what has not ended in it."""
     limit = _limit(args, FIRST_PAGE, MOST_BATCHES)
-    return Answer(topic_feed(context.rows(), args["topic_id"], limit=limit))
+    rows = context.rows()
+    feed = topic_feed(rows, args["topic_id"], limit=limit)
+    # A page may not have it in its list: that begins with the latest ones only.
+    return Answer({**feed, "topic": rows.topics([args["topic_id"]]).get(args["topic_id"])})
+
+
+def topics(context: Context, args: dict[str, Any]) -> Answer:
+    """Return topics behind a cursor, what lies beyond them, and how many there are in all."""
+    limit = _limit(args, NEXT_TOPICS, NEXT_TOPICS)
+    listed, beyond, total = context.rows().topic_page(limit, args["cursor"])
+    return Answer({"topics": listed, "older_topics": beyond, "total": total})
 
 
 def page(context: Context, args: dict[str, Any]) -> Answer:
@@ -84,7 +95,7 @@ def generation(context: Context, args: dict[str, Any]) -> Answer:
 
 
 def walk(context: Context, args: dict[str, Any]) -> Answer:
-    """Return the pictures before or behind one, in the order of the feed."""
+    """Return the pictures before or behind one, or the outermost ones, in the feed's order."""
     rows = context.rows()
     views, end = rows.view.walk(
         args["id"], direction=args["direction"], limit=_limit(args, 24, MOST_WALKED)
@@ -100,7 +111,7 @@ def thumbs(context: Context, args: dict[str, Any]) -> Answer:
         raise InvalidRequest("size", "must be 256 or 768.")
     view = View(context.workspace)
     ids = _ids(args)
-    assets = view.pictures(ids)
+    assets = view.trashed_pictures(ids) if args.get("trash") else view.pictures(ids)
     items: list[dict[str, Any]] = []
     buffers: list[bytes] = []
     for id in ids:
@@ -140,7 +151,7 @@ def previews(context: Context, args: dict[str, Any]) -> Answer:
 
 # -- numbers and texts ----------------------------------------------------------------------------
 def estimate(context: Context, args: dict[str, Any]) -> Answer:
-    """Return cost and likely time of a request before it is made."""
+    """Return cost and likely time of a request before it is made, and what would refuse it now."""
     settings = chosen(context, args)
     model = settings.model
     options = settings.options()
@@ -163,8 +174,22 @@ def estimate(context: Context, args: dict[str, Any]) -> Answer:
             # What a provider bills needs no balance here.
             "balance_micro": None if price.by_provider else left.get(price.unit),
             "images_left": limits.get("images_left"),
+            "refusal": _refusal(context, settings.options()),
         }
     )
+
+
+def _refusal(context: Context, options: dict[str, Any]) -> str:
+    """Return why the request would be refused for what it costs; "": nothing of that stops it."""
+    topic = context.desk.snapshot()["topic_id"]
+    try:
+        return context.workspace.estimate("x", topic=topic, **options).refusal
+    except NotFound:  # the topic was deleted this moment; the desk is about to leave it
+        return context.workspace.estimate("x", **options).refusal
+    except (
+        InvalidRequest
+    ):  # all but the model was checked: what that lacks is told where it is chosen
+        return ""
 
 
 def _likely_s(durations: list[tuple[float, int | None]], pixels: int | None) -> float | None:
@@ -181,6 +206,11 @@ def deletion(context: Context, args: dict[str, Any]) -> Answer:
     """Return how much a topic's deletion would take."""
     images, active = View(context.workspace).deletion(args["topic_id"])
     return Answer({"images": images, "active": active})
+
+
+def active(context: Context, args: dict[str, Any]) -> Answer:
+    """Return how many of one's own images have not ended, of a topic or of all of them."""
+    return Answer({"active": View(context.workspace).active(args.get("topic_id"))})
 
 
 def python(context: Context, args: dict[str, Any]) -> Answer:
@@ -206,19 +236,36 @@ def prompts(context: Context, args: dict[str, Any]) -> Answer:
     return Answer({"prompts": said})
 
 
-def trash(context: Context, _args: dict[str, Any]) -> Answer:
-    """Return what can be restored, the latest deletion first."""
-    items = [
-        {
-            "entity": item.entity,
-            "id": item.id,
-            "title": item.title[:SHOWN_TITLE_CHARACTERS],
-            "images": item.images,
-            "deleted_at": item.record.deleted_at,
-        }
-        for item in context.workspace.trash()[:MOST_TRASH]
+def trash(context: Context, args: dict[str, Any]) -> Answer:
+    """Return a page of what can be restored, the latest deletion first, and how many are older."""
+    view = View(context.workspace)
+    before = args.get("before")
+    found = [
+        item.record
+        for item in context.workspace.trash()
+        if before is None or item.record.deleted_at < before
     ]
-    return Answer({"items": items})
+    page = found[:MOST_TRASH]
+    # What went at one moment stays together: the next page goes on before it.
+    page += [one for one in found[MOST_TRASH:] if one.deleted_at == page[-1].deleted_at]
+    answer: dict[str, Any] = {
+        "items": [
+            {
+                "entity": one.entity,
+                "id": one.id,
+                "title": one.title[:SHOWN_TITLE_CHARACTERS],
+                "topic_title": one.topic_title,
+                "images": one.images,
+                "picture_id": one.picture_id,
+                "deleted_at": one.deleted_at,
+                "kept_until": view.kept_until(one.deleted_at),
+            }
+            for one in page
+        ]
+    }
+    if len(found) > len(page):
+        answer["older"] = len(found) - len(page)
+    return Answer(answer)
 
 
 def spend(context: Context, args: dict[str, Any]) -> Answer:
@@ -234,8 +281,9 @@ def spend(context: Context, args: dict[str, Any]) -> Answer:
             "unit": unit,
             "spent_micro": to_micro(amount),
             "images": int(images),
+            "not_known": int(not_known),
         }
-        for what, unit, amount, images in frame.itertuples(name=None)
+        for what, unit, amount, images, not_known in frame.itertuples(name=None)
     ]
     spent.sort(key=lambda row: row["what"] if by == "day" else row["spent_micro"], reverse=True)
     caps = workspace.caps()

@@ -10,6 +10,7 @@ from typing import Any
 
 from workbench.errors import NotAllowed
 from workbench.widgets.operations.context import Answer, Context
+from workbench.workspace.plugins import KEY_LEFT
 
 
 def providers(context: Context, args: dict[str, Any]) -> Answer:  # noqa: ARG001 - as every operation
@@ -48,9 +49,9 @@ def provider_key(context: Context, args: dict[str, Any]) -> Answer:
 
 
 def provider_forget(context: Context, args: dict[str, Any]) -> Answer:
-    """Remove a key that was kept."""
-    context.workspace.forget_key(args["name"])
-    return _now(context)
+    """Remove a key that was kept; the answer says so where the keyring did not delete it."""
+    place = context.workspace.forget_key(args["name"])
+    return _now(context, KEY_LEFT if place == "keyring" else "")
 
 
 def _now(context: Context, message: str = "") -> Answer:

@@ -13,6 +13,7 @@ from workbench.widgets.voila import in_voila
 from workbench.workspace.view import FeedView
 
 FIRST_PAGE = 20  # batches
+FIRST_TOPICS = 1_000  # the latest
 
 # One click puts one of these into the prompt box of an empty workspace.
 EXAMPLES = (
@@ -51,7 +52,7 @@ def snapshot(context: Context, scopes: Collection[str]) -> dict[str, Any]:
         data["may_set_providers"] = rows.may_set_providers()
     if "topics" in scopes:
         data["projects"] = list(rows.projects().values())
-        data["topics"] = list(rows.topics().values())
+        data |= _topics(rows, desk["topic_id"])
     if "feed" in scopes:
         data["feed"] = _feed(rows, desk["topic_id"])
         data["examples"] = list(EXAMPLES)
@@ -60,6 +61,13 @@ def snapshot(context: Context, scopes: Collection[str]) -> dict[str, Any]:
     if "queue" in scopes:
         data["queue"] = rows.queue()
     return data
+
+
+def _topics(rows: Rows, topic_id: str | None) -> Row:
+    listed, beyond, _total = rows.topic_page(FIRST_TOPICS)
+    if topic_id and beyond and topic_id not in {row["id"] for row in listed}:
+        listed += rows.topics([topic_id]).values()  # the open one is shown in any case
+    return {"topics": listed, "older_topics": beyond}
 
 
 def _feed(rows: Rows, topic_id: str | None) -> Row | None:

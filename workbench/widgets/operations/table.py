@@ -18,6 +18,7 @@ Handler = Callable[[Context, dict[str, Any]], Answer]
 HANDLERS: Mapping[str, Handler] = MappingProxyType(
     {
         "topic.open": looking.topic_open,
+        "topics": looking.topics,
         "page": looking.page,
         "batch": looking.batch,
         "generation": looking.generation,
@@ -26,6 +27,7 @@ HANDLERS: Mapping[str, Handler] = MappingProxyType(
         "previews": looking.previews,
         "estimate": looking.estimate,
         "deletion": looking.deletion,
+        "active": looking.active,
         "python": looking.python,
         "prompts": looking.prompts,
         "trash": looking.trash,
