@@ -82,7 +82,7 @@ class Bench:
         return cls(lab.open(path)).ready()
 
     def ready(self) -> Bench:
-        expect(self.root).to_be_visible()
+        expect(self.root).to_be_visible(timeout=30_000)  # as all that waits for a page to load
         self.expect_live()
         return self
 

@@ -6,15 +6,17 @@ ends, and it fails if the page complained about anything in its console.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
-from playwright.sync_api import Browser, Error, sync_playwright
+from playwright.sync_api import Browser, Error, Page, sync_playwright
 
-from tests.browser.ensure_browser import NoBrowserError, find_browser
+from tests.browser.ensure_browser import browser_or_skip
 from tests.browser.fault_proxy import FaultProxy
 from tests.browser.lab_world import ARTIFACTS, ConsoleLog, LabPage
 from tests.browser.servers import JupyterServer
@@ -23,6 +25,10 @@ from tests.browser.voila_world import AppServer, VoilaPage
 HERE = Path(__file__).parent
 LIMIT_S = 180  # a page takes seconds to load, a kernel to start, and the cores are shared
 DESKTOP = {"width": 1280, "height": 900}
+# anywidget complains about a page that takes more than 2 s to start a widget (src/hearing.ts goes
+# around what follows from it). No page should, unless far more waits for each processor than here.
+SLOW_START = r"^uncaught: .*\[anywidget\] Failed to initialize model"
+BUSY = 5
 _passed = pytest.StashKey[bool]()
 
 MakeLab = Callable[..., LabPage]
@@ -56,25 +62,55 @@ def jupyter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JupyterServer]
     server.stop()
 
 
-# Not for the whole session: Playwright keeps an event loop running in this thread, in which the
-# async tests that this worker runs later could not start theirs.
+class Playing:
+    """The browser of this process, and a page with JupyterLab in it that no test uses just now.
+
+    To load JupyterLab costs as much as most tests do, so a page is handed on. Playwright keeps an
+    event loop running in this thread, in which an async test could not start its own: everything
+    ends before the first test that is not of this folder.
+    """
+
+    def __init__(self) -> None:
+        self.browser: Browser | None = None
+        self.spare: Page | None = None
+        self._ending = ExitStack()
+
+    def begin(self) -> Browser:
+        if self.browser is None:
+            found = browser_or_skip()
+            playwright = self._ending.enter_context(sync_playwright())
+            self.browser = playwright.chromium.launch(**found.launch_options)
+            self._ending.callback(self.browser.close)
+        return self.browser
+
+    def end(self) -> None:
+        self.browser = self.spare = None
+        self._ending.close()
+
+
+_playing = Playing()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(nextitem: pytest.Item | None) -> None:
+    if nextitem is None or HERE not in nextitem.path.parents:
+        _playing.end()
+
+
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    try:
-        found = find_browser()
-    except NoBrowserError as error:
-        pytest.skip(str(error).splitlines()[0])
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(**found.launch_options)
-        yield browser
-        browser.close()
+def browser() -> Browser:
+    return _playing.begin()
 
 
 @pytest.fixture
 def make_lab(
     request: pytest.FixtureRequest, browser: Browser, jupyter: JupyterServer
 ) -> Iterator[MakeLab]:
-    """Makes pages: `make_lab(viewport=…, port=proxy.port, server=…)`, all on the test's folder."""
+    """Makes pages: `make_lab(viewport=…, port=proxy.port, server=…)`, all on the test's folder.
+
+    Where nothing but the viewport and the wish for less motion is asked for, the page may have
+    served another test; `fresh` gives one that has not.
+    """
     name = re.sub(r"[^a-zA-Z0-9]+", "-", request.node.name)[:80].strip("-")
     made: list[LabPage] = []
 
@@ -83,31 +119,52 @@ def make_lab(
         server: JupyterServer = jupyter,
         port: int | None = None,
         viewport: dict[str, int] | None = None,
+        reduced_motion: Literal["reduce", "no-preference"] = "no-preference",
+        fresh: bool = False,
         **context_options: Any,
     ) -> LabPage:
-        context = browser.new_context(viewport=viewport or DESKTOP, **context_options)
-        page = context.new_page()
-        page.set_default_timeout(30_000)
-        console = ConsoleLog()
-        console.watch(page)
+        own = fresh or port is not None or server is not jupyter or bool(context_options)
+        page, _playing.spare = (None, _playing.spare) if own else (_playing.spare, None)
+        loaded = page is not None
+        if page is None:
+            page = browser.new_context(**context_options).new_page()
+            page.set_default_timeout(30_000)
+        page.set_viewport_size(viewport or DESKTOP)
+        page.emulate_media(
+            reduced_motion=reduced_motion, forced_colors="none", contrast="no-preference"
+        )
         folder = server.folder / name
         folder.mkdir(exist_ok=True)
-        lab = LabPage(page, server, folder, console, port or server.port)
+        lab = LabPage(
+            page, server, folder, ConsoleLog(), port or server.port, own=own, loaded=loaded
+        )
+        lab.console.watch(page)
         made.append(lab)
         return lab
 
     yield make
     surprises = []
+    passed = request.node.stash.get(_passed, False)
     for number, lab in enumerate(made):
-        if not request.node.stash.get(_passed, False):
+        if not passed:
             _keep_picture(lab, f"failed-{name}-{number}")
-        surprises += lab.console.surprises()
-        lab.page.context.close()
+        surprises += _surprises(lab.console)
+        lab.console.unwatch(lab.page)
+        if passed and not surprises and _playing.spare is None and lab.leave():
+            _playing.spare = lab.page
+        else:
+            lab.page.context.close()
     for server in {id(lab.server): lab.server for lab in made}.values():
         if server.is_running:
             server.end_kernels()
             server.reset_settings()
     assert not surprises, "the page complained:\n" + "\n".join(surprises)
+
+
+def _surprises(console: ConsoleLog) -> list[str]:
+    if hasattr(os, "getloadavg") and os.getloadavg()[0] > BUSY * (os.cpu_count() or 1):
+        console.allow(SLOW_START)
+    return console.surprises()
 
 
 def _keep_picture(lab: LabPage | VoilaPage, name: str) -> None:
@@ -120,8 +177,8 @@ def _keep_picture(lab: LabPage | VoilaPage, name: str) -> None:
 
 @pytest.fixture
 def lab(make_lab: MakeLab) -> LabPage:
-    """A page of 1280 × 900 on the shared server."""
-    return make_lab()
+    """A fresh page of 1280 × 900 on the shared server."""
+    return make_lab(fresh=True)
 
 
 @pytest.fixture
@@ -192,7 +249,7 @@ def make_visitor(request: pytest.FixtureRequest, browser: Browser) -> Iterator[M
     for number, visitor in enumerate(made):
         if not request.node.stash.get(_passed, False):
             _keep_picture(visitor, f"failed-{name}-{number}")
-        surprises += visitor.console.surprises()
+        surprises += _surprises(visitor.console)
         for page in visitor.context.pages:
             page.goto("about:blank")
         visitor.context.close()

@@ -16,10 +16,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 from uuid import uuid4
 
 import nbformat
+from playwright.sync_api import Error
 
 from tests.browser.servers import JupyterServer
 
@@ -35,14 +36,37 @@ _PANEL = """
   const app = window.jupyterapp;
   const panel = app.shell.currentWidget;
 """
+# As from a link, but in a page that is there: its address is then the one of F5.
+_OPEN = """([path, address]) => {
+  void window.jupyterapp.commands.execute('docmanager:open', {path, factory: 'Notebook'})
+    .then(() => history.replaceState(null, '', address));
+}"""
+_LEAVE = """() => {
+  const leave = async () => {
+    const app = window.jupyterapp;
+    if (!app || document.querySelector('.jp-Dialog')) return false;
+    if (document.body.dataset.jpThemeLight !== 'true') return false;
+    for (const panel of [...app.shell.widgets('main')]) {
+      if (panel.sessionContext?.session) await panel.sessionContext.shutdown();
+      if (panel.context) panel.context.model.dirty = false;
+      panel.close();
+    }
+    localStorage.clear();
+    sessionStorage.clear();
+    return true;
+  };
+  window.hasBeenLeft = undefined;
+  void leave().then(left => { window.hasBeenLeft = left; });
+}"""
+_LEFT = """() => window.hasBeenLeft === false
+  || window.hasBeenLeft && !document.querySelector('.jp-Notebook, .jp-Dialog')"""
+_LEAVE_WITHIN_MS = 10_000
 # The hosts' own noise, on every page, with or without us.
 HOST_NOISE = (
     r"favicon",
     r"/api/collaboration|/lsp/|/api/me",
     r"was preloaded using link preload",
     r"The web worker|ServiceWorker|service worker",
-    # A page that took more than 2 s to start a widget; src/hearing.ts goes around it.
-    r"\[anywidget\] Failed to initialize model",
     # Notebook 7 beside JupyterLab: settings and commands of plugins that it does not have.
     r"reading 'schema'[^$]*/static/notebook/",
     r"'filebrowser:open-path' not registered",
@@ -60,7 +84,11 @@ class ConsoleLog:
 
     def watch(self, page: Page) -> None:
         page.on("console", self._heard)
-        page.on("pageerror", lambda error: self.errors.append(f"uncaught: {error}\n{error.stack}"))
+        page.on("pageerror", self._uncaught)
+
+    def unwatch(self, page: Page) -> None:
+        page.remove_listener("console", self._heard)
+        page.remove_listener("pageerror", self._uncaught)
 
     def allow(self, *patterns: str) -> None:
         """The test provokes errors whose text or address matches one of these."""
@@ -74,6 +102,9 @@ class ConsoleLog:
         if message.type == "error":
             self.errors.append(f"{message.text} ({message.location.get('url', '')})")
 
+    def _uncaught(self, error: Error) -> None:
+        self.errors.append(f"uncaught: {error}\n{error.stack}")
+
 
 @dataclass
 class LabPage:
@@ -84,6 +115,8 @@ class LabPage:
     folder: Path
     console: ConsoleLog
     port: int  # of the server, or of a proxy before it
+    own: bool = True  # whether it was made for this test, and ends with it
+    loaded: bool = False  # whether JupyterLab is there already, with nothing open in it
 
     def write(self, name: str, cells: Sequence[str]) -> Path:
         """Write a notebook with these code cells into the test's folder."""
@@ -102,7 +135,12 @@ class LabPage:
         place = quote(path.relative_to(self.server.folder).as_posix())
         # A workspace of its own: else Lab would open what an earlier test left open.
         start = f"lab/workspaces/{uuid4().hex[:8]}/tree" if host == "lab" else "notebooks"
-        self.page.goto(self.server.url(f"{start}/{place}", port=self.port))
+        address = self.server.url(f"{start}/{place}", port=self.port)
+        if self.loaded and host == "lab":
+            self.page.evaluate(_OPEN, [unquote(place), address])
+        else:
+            self.page.goto(address)
+        self.loaded = host == "lab"
         notebook = OpenNotebook(self, path, host)
         notebook.wait_ready()
         return notebook
@@ -120,6 +158,18 @@ class LabPage:
         self.page.locator(f"body[data-jp-theme-light='{light}']").wait_for(
             state="attached", timeout=20_000
         )
+
+    def leave(self) -> bool:
+        """Close what is open in JupyterLab; False if the page cannot serve another test."""
+        if self.own or not self.loaded or len(self.page.context.pages) > 1:
+            return False
+        self.page.evaluate(_LEAVE)
+        try:
+            self.page.wait_for_function(_LEFT, timeout=_LEAVE_WITHIN_MS)
+        except Error as error:  # it is closed then, and the next test has a page of its own
+            print(f"this page serves no other test: {error.message.splitlines()[0]}")
+            return False
+        return bool(self.page.evaluate("() => window.hasBeenLeft"))
 
     def shoot(self, name: str, of: Locator | None = None) -> Path:
         """Leave a picture in tests/artifacts/browser for people to look at."""
@@ -207,6 +257,16 @@ class OpenNotebook:
     def restart(self, *, within_s: float = 60) -> None:
         """Restart the kernel, as the button does once it was confirmed."""
         self._in_panel("await panel.sessionContext.session.kernel.restart()")
+        self.wait_status("idle", within_s=within_s)
+
+    def start_kernel(self, *, within_s: float = 90) -> None:
+        """A kernel in the place of one that has gone, as if it was chosen for the notebook."""
+        # Until Lab has noticed that the session went with its server, it would ask for that one.
+        self.page.wait_for_function(
+            f"() => {{ {_PANEL} return !panel.sessionContext.session; }}",
+            timeout=within_s * 1000,
+        )
+        self._in_panel("await panel.sessionContext.changeKernel({name: 'python3'})")
         self.wait_status("idle", within_s=within_s)
 
     def reload(self) -> None:

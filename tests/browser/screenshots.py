@@ -1,249 +1,185 @@
-"""Pictures of every state of the widgets, made in a real JupyterLab for people to look at.
+"""Pictures of every state of the widgets and of the app, made for people to look at.
 
     python tests/browser/screenshots.py [scene …] [--themes light,dark] [--widths 1280,420,320]
 
-They land in tests/artifacts/screenshots as <scene>-<theme>-<width>.png. `make screenshots` runs it.
+They land in tests/artifacts/screenshots as <scene>-<theme>-<width>.png, with an index.html that
+shows them all. `--readme` makes the pictures of the README from them. `make screenshots` runs it.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import signal
+import sys
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterator
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from playwright.sync_api import sync_playwright
+from PIL import Image
+from playwright.sync_api import Error, expect, sync_playwright
 
+from tests.browser import scenes_app, scenes_faults, scenes_lab, scenes_overlays, scenes_parts
 from tests.browser.ensure_browser import find_browser
-from tests.browser.lab_world import ConsoleLog, LabPage, OpenNotebook
+from tests.browser.scenes import KEY, THEMES, WIDTHS, Camera, House, LeftOut, Setting
 from tests.browser.servers import JupyterServer
+from workbench.providers.catalogue import FOLDER
+from workbench.testing.emulators.openai import OpenAIEmulator
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Locator
+    from playwright.sync_api import Browser
 
 OUT = Path(__file__).parents[1] / "artifacts" / "screenshots"
-HEIGHT = 900
-
-# Two topics with finished pictures, a little money, and the widget.
-HISTORY = """
-import workbench as wb
-ws = wb.open()
-ws.set_price("sketch", 2)
-ws.grant(1258, "for the pictures")
-def paint(prompt, topic, n=4, **options):
-    return ws.generate(prompt, n=n, topic=topic, **options).wait(120)
-cities = ws.create_topic("Village sketches")
-paint("a small village by a lake under a blue sky", cities, seed=3)
-forest = ws.create_topic("Forest, four seasons")
-paint("pine forest in the morning mist", forest, seed=11, params={"palette": 0.3})
-harbour = ws.create_topic("Harbour studies")
-paint("mountains behind a quiet bay, full moon", harbour, seed=21)
-paint("sailing home at sunset, layered hills, warm light", harbour, seed=7, params={"fail": [3]})
-"""
-SHOW = "bench = wb.Workbench(ws, height=860)\nbench.topic = harbour\nbench"
-DRAFT = "a small boat under a paper moon, calm sea, mountains behind"
-ACTIVE = f"""
-bench.prompt = {DRAFT!r}
-running = ws.generate(bench.prompt, n=4, topic=harbour, seed=5, params={{"delay_ms": 900}})
-"""
-
-
-@dataclass
-class Scene:
-    """Cells to run, and what is done on the page before each picture."""
-
-    cells: tuple[str, ...]
-    act: Callable[[OpenNotebook, Locator], None] = lambda _notebook, _root: None
-    whole_page: bool = False  # an overlay covers more than the widget
-    undo: Callable[[OpenNotebook, Locator], None] = lambda notebook, _root: (
-        notebook.page.keyboard.press("Escape")
-    )
-
-
-def _is_shown(root: Locator, testid: str) -> bool:
-    return root.get_by_test_id(testid).first.is_visible()
-
-
-def _lightbox(notebook: OpenNotebook, root: Locator) -> None:
-    root.locator("[data-status=completed] [data-testid=thumb]").nth(1).click()
-    notebook.page.get_by_test_id("lightbox").wait_for()
-    notebook.page.wait_for_timeout(1200)
-
-
-def _drawer(name: str) -> Callable[[OpenNotebook, Locator], None]:
-    def act(notebook: OpenNotebook, root: Locator) -> None:
-        if not _is_shown(root, "config" if name == "Settings" else "new-topic"):
-            root.get_by_role("button", name=name).first.click()
-            notebook.page.wait_for_timeout(500)
-
-    return act
-
-
-def _hover(notebook: OpenNotebook, root: Locator) -> None:
-    root.locator("[data-testid=generation][data-status=completed]").nth(1).hover()
-    notebook.page.wait_for_timeout(300)
-
-
-def _menu(notebook: OpenNotebook, root: Locator) -> None:
-    card = root.locator("[data-testid=generation][data-status=completed]").nth(1)
-    card.hover()
-    card.get_by_role("button").last.click()
-    notebook.page.wait_for_timeout(300)
-
-
-def _shortcuts(notebook: OpenNotebook, root: Locator) -> None:
-    root.locator("[data-testid=generation]").first.focus()
-    notebook.page.keyboard.press("?")
-    notebook.page.wait_for_timeout(400)
-
-
-def _offline(notebook: OpenNotebook, _root: Locator) -> None:
-    pid = int(notebook.text(notebook.insert_and_run("import os; print(os.getpid())")))
-    os.kill(pid, signal.SIGSTOP)  # the kernel says nothing any more
-    notebook.page.wait_for_timeout(4000)
-    _stopped_kernels.append(pid)
-
-
-_stopped_kernels: list[int] = []
-
-
-def _dead(notebook: OpenNotebook, _root: Locator) -> None:
-    notebook.lab.server.kill_kernel(notebook.kernel_id)
-    notebook.page.wait_for_timeout(3000)
-
-
-def _once(act: Callable[[OpenNotebook, Locator], None]) -> Callable[[OpenNotebook, Locator], None]:
-    done: list[bool] = []
-
-    def first(notebook: OpenNotebook, root: Locator) -> None:
-        if not done:
-            act(notebook, root)
-            done.append(True)
-
-    return first
-
-
-def _nothing(_notebook: OpenNotebook, _root: Locator) -> None:
-    """Leave it as it is."""
-
-
-SCENES: dict[str, Scene] = {
-    "empty": Scene(("import workbench as wb", "wb.Workbench(height=860)"), undo=_nothing),
-    "loading": Scene(
-        (
-            (
-                "import workbench as wb\n"
-                "from workbench.widgets.channel import Channel\n"
-                "Channel.receive = lambda *message: None"
-            ),
-            "wb.Workbench(height=860)",
-        ),
-        undo=_nothing,
-    ),
-    "history": Scene((HISTORY, SHOW), _hover, undo=_nothing),
-    "active": Scene((HISTORY, SHOW, ACTIVE), undo=_nothing),
-    "paused": Scene(
-        (HISTORY, SHOW, "ws.pause()\nws.generate('a lighthouse at night', n=2, topic=harbour)"),
-        undo=_nothing,
-    ),
-    "menu": Scene((HISTORY, SHOW), _menu, whole_page=True),
-    "lightbox": Scene((HISTORY, SHOW), _lightbox, whole_page=True),
-    "topics": Scene((HISTORY, SHOW), _drawer("Topics")),
-    "settings": Scene((HISTORY, SHOW), _drawer("Settings")),
-    "shortcuts": Scene((HISTORY, SHOW), _shortcuts, whole_page=True),
-    "disk-full": Scene(
-        (
-            HISTORY,
-            SHOW,
-            (
-                "bench._channel.notify('disk_full', "
-                "'The disk is full. Free some space; what waits goes on by itself.', 'error')"
-            ),
-        ),
-        undo=_nothing,
-    ),
-    "simple": Scene(
-        (
-            HISTORY,
-            "bench = wb.Workbench(ws, simple=True, height=860)\nbench.topic = harbour\nbench",
-        ),
-        undo=_nothing,
-    ),
-    "offline": Scene((HISTORY, SHOW), _once(_offline), undo=_nothing),
-    "kernel-died": Scene((HISTORY, SHOW), _once(_dead), undo=_nothing),
+README = Path(__file__).parents[2] / "notebooks" / "images"
+SETTINGS = (
+    *scenes_lab.SETTINGS,
+    *scenes_overlays.SETTINGS,
+    *scenes_parts.SETTINGS,
+    *scenes_faults.SETTINGS,
+)
+# What each picture of the README is made from.
+PUBLIC = {
+    "workbench-dark": ("active", "dark", 1280),
+    "workbench-light": ("active", "light", 1280),
+    "workbench-narrow": ("active", "dark", 420),
+    "lightbox": ("lightbox", "dark", 1280),
+    "app": ("app-page", "light", 1280),
 }
+QUALITY = 86
+WITHIN_MS = 30_000  # nothing is measured here
+STYLE = """
+body { margin: 0; padding: 24px; font: 14px/1.5 system-ui, sans-serif; background: #777; }
+h2 { margin: 32px 0 8px; font-size: 16px; color: #fff; }
+h2 span { font-weight: normal; }
+div { display: flex; gap: 12px; align-items: flex-start; flex-wrap: wrap; }
+img { display: block; height: 420px; }
+"""
 
 
-def shoot(
-    name: str, server: JupyterServer, browser: Browser, themes: list[str], widths: list[int]
-) -> None:
-    """Make the pictures of one scene."""
-    scene = SCENES[name]
-    context = browser.new_context(viewport={"width": 1800, "height": 1100})
-    page = context.new_page()
-    page.set_default_timeout(30_000)
-    folder = server.folder / name
-    folder.mkdir(exist_ok=True)
-    lab = LabPage(page, server, folder, ConsoleLog(), server.port)
-    notebook = lab.write_and_open(scene.cells)
-    notebook.run_all()
-    root = notebook.widget()
-    root.wait_for()
-    page.wait_for_timeout(2500)
-    for theme in themes:
-        page.set_viewport_size({"width": 1800, "height": 1100})
-        lab.set_theme("dark" if theme == "dark" else "light")
-        for width in widths:
-            page.set_viewport_size({"width": 1800, "height": 1100})
-            root.evaluate(
-                "(root, width) => { root.closest('.jp-OutputArea-output').style.width ="
-                " root.closest('.jp-OutputArea-output').style.maxWidth = `${width}px`; }",
-                width,
+def scenes() -> dict[str, str]:
+    """Every scene by name, and what it shows."""
+    in_lab = {name: scene.says for one in SETTINGS for name, scene in one.scenes.items()}
+    return in_lab | {name: scene.says for name, scene in scenes_app.SCENES.items()}
+
+
+def shoot_in_lab(camera: Camera, house: House, names: list[str]) -> Iterator[str]:
+    """Make the pictures of these scenes; yields what went wrong."""
+    for setting in SETTINGS:
+        wanted = [name for name in setting.scenes if name in names]
+        if not wanted:
+            continue
+        try:
+            yield from _shoot(camera, house, setting, wanted)
+        except LeftOut as reason:
+            print(f"{', '.join(wanted)}: left out, {reason}", flush=True)
+
+
+def _shoot(camera: Camera, house: House, setting: Setting, names: list[str]) -> Iterator[str]:
+    """A scene that fails may leave the stage in any state: the next ones get a new one."""
+    while names:
+        name = names[0]
+        try:
+            with setting.open(house) as stage:
+                while names:
+                    name = names.pop(0)
+                    camera.shoot(stage, name, setting.scenes[name])
+                    print(f"{name}: done", flush=True)
+        except LeftOut:
+            raise
+        except (
+            Error,
+            AssertionError,
+        ) as error:  # the other scenes are worth looking at all the same
+            names = [other for other in names if other != name]
+            print(f"{name}: {error}", flush=True)
+            yield f"{name}: {error}"
+
+
+def write_index(out: Path) -> None:
+    """A page with all pictures that are there, a line for each scene."""
+    lines = []
+    for name, says in scenes().items():
+        paths = [
+            path
+            for theme in THEMES
+            for path in sorted(
+                out.glob(f"{name}-{theme}-*.png"),
+                key=lambda path: -int(path.stem.rpartition("-")[2]),
             )
-            if scene.whole_page:
-                # As wide as the window that such a person would have.
-                page.set_viewport_size({"width": max(width, 320), "height": HEIGHT})
-            page.wait_for_timeout(700)
-            scene.act(notebook, root)
-            path = OUT / f"{name}-{theme}-{width}.png"
-            if scene.whole_page:
-                page.screenshot(path=path)
-            else:
-                root.screenshot(path=path)
-            scene.undo(notebook, root)
-            page.mouse.move(0, 0)
-    context.close()
-    while _stopped_kernels:
-        os.kill(_stopped_kernels.pop(), signal.SIGCONT)
-    server.end_kernels()
+        ]
+        if not paths:
+            continue
+        pictures = "".join(
+            f'<a href="{path.name}"><img src="{path.name}" alt="{path.stem}" title="{path.stem}"'
+            ' loading="lazy"></a>'
+            for path in paths
+        )
+        lines.append(f"<h2>{name} <span>{escape(says)}</span></h2>\n<div>{pictures}</div>")
+    head = f"<!DOCTYPE html>\n<meta charset='utf-8'>\n<title>Scenes</title>\n<style>{STYLE}</style>"
+    (out / "index.html").write_text("\n".join([head, *lines]), encoding="utf-8")
+
+
+def publish(camera: Camera) -> None:
+    """Make the pictures of the README."""
+    for name, shot in PUBLIC.items():
+        path = README / f"{name}.webp"
+        with Image.open(camera.path(*shot)) as picture:
+            picture.convert("RGB").save(path, quality=QUALITY, method=6)
+        print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")
+
+
+def run(camera: Camera, browser: Browser, base: Path, names: list[str]) -> list[str]:
+    """Make all that was asked for; returns what went wrong."""
+    wrong: list[str] = []
+    of_app = [name for name in names if name in scenes_app.SCENES]
+    if len(of_app) < len(names):
+        with OpenAIEmulator(KEY) as openai:
+            environment = {"OPENAI_BASE_URL": openai.base_url, FOLDER: str(base / "own")}
+            server = JupyterServer(base / "root", base / "home", environment=environment)
+            server.start()
+            try:
+                house = House(server, browser, openai, base)
+                wrong += shoot_in_lab(camera, house, names)
+            finally:
+                server.stop()
+    if of_app:
+        wrong += scenes_app.shoot(camera, browser, base / "apps", of_app)
+    return wrong
 
 
 def main() -> None:
     """Read the options and make the pictures."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("scenes", nargs="*", default=list(SCENES), metavar="scene")
-    parser.add_argument("--themes", default="light,dark")
-    parser.add_argument("--widths", default="1280,420,320")
+    known = scenes()
+    parser = argparse.ArgumentParser(
+        description=(__doc__ or "").splitlines()[0], epilog=f"Scenes: {', '.join(known)}."
+    )
+    parser.add_argument("scenes", nargs="*", choices=[*known, []], metavar="scene")
+    parser.add_argument("--themes", default=",".join(THEMES))
+    parser.add_argument("--widths", default=",".join(map(str, WIDTHS)))
+    parser.add_argument("--readme", action="store_true", help="renew the README's pictures")
     options = parser.parse_args()
+    widths = tuple(int(width) for width in options.widths.split(","))
+    camera = Camera(OUT, tuple(options.themes.split(",")), widths)
     OUT.mkdir(parents=True, exist_ok=True)
-    widths = [int(width) for width in options.widths.split(",")]
-    # Not in the system's folder for temporary files: the widget would say that it is one.
-    place = tempfile.TemporaryDirectory(dir=OUT.parent, prefix="screenshots-")
-    with place as folder, sync_playwright() as playwright:
-        server = JupyterServer(Path(folder) / "root", Path(folder) / "home")
-        server.start()
-        browser = playwright.chromium.launch(**find_browser().launch_options)
-        try:
-            for name in options.scenes:
-                shoot(name, server, browser, options.themes.split(","), widths)
-                print(f"{name}: done", flush=True)
-        finally:
-            browser.close()
-            server.stop()
+    expect.set_options(timeout=WITHIN_MS)
+    wrong: list[str] = []
+    if options.scenes or not options.readme:
+        # Not in the system's folder for temporary files: the widget would say that it is one.
+        place = tempfile.TemporaryDirectory(
+            dir=OUT.parent, prefix="screenshots-", ignore_cleanup_errors=True
+        )
+        with place as folder, sync_playwright() as playwright:
+            browser = playwright.chromium.launch(**find_browser().launch_options)
+            try:
+                wrong = run(camera, browser, Path(folder), options.scenes or list(known))
+            finally:
+                browser.close()
+        write_index(OUT)
+        print(f"Look at {OUT / 'index.html'}")
+    if options.readme:
+        publish(camera)
+    if wrong:
+        sys.exit("\n".join(["", "Not made:", *wrong]))
 
 
 if __name__ == "__main__":

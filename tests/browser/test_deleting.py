@@ -34,7 +34,7 @@ def ids(root: Locator) -> list[str]:
     ]
 
 
-@pytest.mark.req("FEED-6", "FEED-8", "FEED-2", "TOP-2", "TOP-6")
+@pytest.mark.req("FEED-1", "FEED-6", "FEED-8", "FEED-2", "TOP-2", "TOP-6")
 def test_deleting_asks_only_for_topics_and_can_be_undone(make_lab: MakeLab) -> None:
     lab = make_lab(viewport=WIDE)
     notebook = lab.write_and_open(WORKBENCH)
@@ -57,6 +57,7 @@ def test_deleting_asks_only_for_topics_and_can_be_undone(make_lab: MakeLab) -> N
     expect(root.locator(COMPLETED)).to_have_count(1)
     lab.page.get_by_test_id("undo").first.click()
     expect(root.locator(COMPLETED)).to_have_count(2)
+    delete_and_bring_back_a_batch(root)
     topic = root.get_by_test_id("topic").filter(has_text="Second")
     topic.hover()
     topic.get_by_test_id("topic-menu").click()
@@ -68,3 +69,32 @@ def test_deleting_asks_only_for_topics_and_can_be_undone(make_lab: MakeLab) -> N
     expect(root.get_by_test_id("topic-title")).to_contain_text("First")
     lab.page.get_by_test_id("undo").first.click()
     expect(root.get_by_test_id("topic")).to_have_count(2)
+    root.get_by_test_id("topic").filter(has_text="First").get_by_role("button").first.click()
+    expect(failed).to_have_count(1)
+    delete_a_batch_image_by_image(root)
+
+
+def delete_and_bring_back_a_batch(root: Locator) -> None:
+    before = ids(root)
+    root.get_by_test_id("batch-menu").click()
+    root.page.locator(".wbx-drop [data-testid=delete]").click()
+    expect(root.locator(".wbx-batch")).to_have_count(0)
+    expect(root.page.get_by_test_id("confirm")).to_have_count(0)
+    root.page.get_by_test_id("undo").click()
+    expect(root.get_by_test_id("generation")).to_have_count(2)
+    assert ids(root) == before
+
+
+def delete_a_batch_image_by_image(root: Locator) -> None:
+    """Its section goes with the last one, and comes back."""
+    batch, cards, before = root.locator(".wbx-batch"), root.get_by_test_id("generation"), ids(root)
+    expect(batch).to_have_count(1)
+    for left in (1, 0):
+        cards.first.focus()
+        root.page.keyboard.press("Delete")
+        expect(cards).to_have_count(left)
+    expect(batch).to_have_count(0)
+    for _ in before:
+        root.page.get_by_test_id("undo").first.click()
+    expect(cards).to_have_count(2)
+    assert ids(root) == before

@@ -169,7 +169,7 @@ def drawn(page: Page) -> None:
 @pytest.mark.req("PRM-2", "TOP-1", "LAY-10")
 @pytest.mark.timeout(300)
 def test_it_is_text_wherever_it_is_shown(make_lab: MakeLab) -> None:
-    lab = make_lab(viewport=WIDE, reduced_motion="reduce")
+    lab = make_lab(viewport=WIDE, reduced_motion="reduce", fresh=True)
     asked: list[str] = []
     lab.page.on("request", lambda request: asked.append(request.url))
     notebook, root = opened(lab)

@@ -32,6 +32,7 @@ bench.config.update(width=64, height=64)
 CELLS = [WORLD, "bench", "print('the cell below')"]
 CARD = "[data-testid=generation]"
 COMPLETED = f"{CARD}[data-status=completed]"
+DRAWN = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
 # What commands of the notebook would change.
 NOTEBOOK = """
   const {content} = panel;
@@ -174,6 +175,7 @@ def test_keys_in_a_drawer_stay_there_and_escape_closes_it(make_lab: Any) -> None
     expect(drawer).to_be_visible()
 
     def in_drawer() -> None:
+        lab.page.evaluate(DRAWN)  # the key before may have closed it just now
         if drawer.count() == 0:
             button.focus()
             lab.page.keyboard.press("Enter")

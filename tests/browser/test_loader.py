@@ -89,7 +89,7 @@ def test_a_page_asks_for_each_part_that_it_needs_once(lab: LabPage) -> None:
 def test_what_a_click_opens_is_there_when_the_kernel_has_gone(
     make_lab: MakeLab,
 ) -> None:
-    lab = make_lab(viewport=WIDE)
+    lab = make_lab(viewport=WIDE, fresh=True)
     bench = Bench.start(lab)
     bench.py("ws.generate('a red fox', n=1, width=64, height=64).wait()")
     bench.expect_all_completed(1)
@@ -110,7 +110,7 @@ def test_what_a_click_opens_is_there_when_the_kernel_has_gone(
 def test_parts_that_come_late_find_their_places_kept_for_them(
     make_lab: MakeLab,
 ) -> None:
-    lab = make_lab(viewport=WIDE)
+    lab = make_lab(viewport=WIDE, fresh=True)
     lab.page.add_init_script(f"({ASKED})(); globalThis.holdParts = true;")
     notebook = lab.write_and_open([IMPORT, SHOW])
     notebook.run_all()
@@ -198,6 +198,7 @@ def test_a_page_that_starts_slowly_hears_its_kernel_all_the_same(
     lab: LabPage, cells: list[str]
 ) -> None:
     """anywidget gives a module 2 s, and drops the messages for good of one that takes longer."""
+    lab.console.allow(r"^uncaught: .*\[anywidget\] Failed to initialize model")
     lab.page.add_init_script(
         """(() => {
           const real = AbortSignal.timeout.bind(AbortSignal);

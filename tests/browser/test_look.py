@@ -16,9 +16,12 @@ ws = wb.open()
 topic = ws.create_topic("Foxes")
 for place in ("snow", "wood", "rain"):
     ws.generate(f"a red fox in the {place}", n=4, topic=topic, width=128, height=128).wait(60)
+lost = {"fail": [0, 1]}
+ws.generate("a fox in the fog", n=2, topic=topic, width=128, height=128, params=lost).wait(60)
 bench = wb.Workbench(ws, height=600)
 bench.topic = topic
 bench"""
+WHOLE = 0.98  # of it is in view; half a pixel may be missing
 WORKING = "ws.generate('an owl', topic=topic, width=128, height=128, params={'delay_ms': 400})"
 # What is seen: the colours of the root, of a text and of the main button.
 COLOURS = """root => {
@@ -33,6 +36,11 @@ SLOWEST = """root => Math.max(...[...root.querySelectorAll("*")].flatMap(element
   const { transitionDuration } = getComputedStyle(element);
   return transitionDuration.split(",").map(parseFloat);
 }))"""
+# And drawn there: batches far below have left the page.
+SCROLLED_UP = """async feed => {
+  feed.scrollTop = 0;
+  for (let frame = 0; frame < 5; frame++) await new Promise(requestAnimationFrame);
+}"""
 MOVING = """root => document.getAnimations()
   .filter(one => one.playState === "running" && root.contains(one.effect?.target))
   .map(one => one.animationName ?? one.transitionProperty)"""
@@ -44,6 +52,19 @@ OVERFLOW = """root => [...root.querySelectorAll("*")].filter(element =>
     element.scrollWidth > element.clientWidth + 1
     && ["auto", "scroll"].includes(getComputedStyle(element).overflowX))
   .map(element => element.className)"""
+
+# Words of cards without a picture that the sign of their status lies on.
+UNDER_BADGES = """root => [...root.querySelectorAll(".wbx-card")].flatMap(card => {
+  const badge = card.querySelector(".wbx-badge svg");
+  const words = document.createRange();
+  if (!badge?.checkVisibility({opacityProperty: true})) return [];
+  const sign = badge.getBoundingClientRect();
+  return [...card.querySelectorAll(".wbx-card-message p")].filter(text => {
+    words.selectNodeContents(text);
+    return [...words.getClientRects()].some(line => line.left < sign.right
+      && line.right > sign.left && line.top < sign.bottom && line.bottom > sign.top);
+  }).map(text => text.textContent);
+})"""
 
 
 def set_width(root: Locator, width: int | None) -> None:
@@ -89,19 +110,37 @@ def test_it_follows_theme_accent_width_and_the_wish_for_less_motion(make_lab: Ma
     assert boxes
     assert {tuple(one[:3]) for one in boxes} == {("0px", "none", "rgba(0, 0, 0, 0)")}
 
-    for width, layout in ((1280, "wide"), (899, "middle"), (599, "narrow"), (320, "narrow")):
+    sizes = (
+        (1280, "wide"),
+        (1000, "wide"),
+        (900, "wide"),
+        (899, "middle"),
+        (599, "narrow"),
+        (420, "narrow"),
+        (320, "narrow"),
+    )
+    for width, layout in sizes:
         set_width(root, width)
         expect(root.locator(".wbx-workbench")).to_have_attribute("data-layout", layout)
         assert root.evaluate(OVERFLOW) == [], width
         assert root.evaluate("root => root.scrollWidth <= root.clientWidth + 1"), width
+        failed = root.locator("[data-testid=generation][data-status=failed]")
+        failed.first.scroll_into_view_if_needed()
+        assert root.evaluate(UNDER_BADGES) == [], width
         if width >= 900:
             assert share(root) >= 0.6
     set_width(root, None)
     expect(root.locator(".wbx-workbench")).to_have_attribute("data-layout", "wide")
 
     # The small picture at the edge leads to its batch, which shows itself.
-    root.locator(".wbx-rail").last.click()
-    expect(root.locator(".wbx-batch [data-pulse], .wbx-batch[data-pulse]").first).to_be_attached()
+    root.get_by_test_id("feed").evaluate(SCROLLED_UP)
+    id = root.locator(".wbx-batch").last.get_attribute("data-batch")
+    batch = root.locator(f".wbx-batch[data-batch='{id}']")
+    expect(batch).not_to_be_in_viewport(ratio=WHOLE)
+    batch.locator(".wbx-rail").click()
+    expect(batch).to_have_attribute("data-pulse", "")
+    expect(batch).to_be_in_viewport(ratio=WHOLE)
+    expect(batch).not_to_have_attribute("data-pulse", "")  # 2 s later
 
     assert 0 < root.evaluate(SLOWEST) <= 0.4
     notebook.insert_and_run(WORKING)

@@ -12,15 +12,32 @@ from tests.browser.lab_world import eventually
 from tests.browser.test_deleting import COMPLETED, SMALL, WIDE, WORKBENCH, live
 
 if TYPE_CHECKING:
+    from playwright.sync_api import Locator
+
     from tests.browser.conftest import MakeLab
     from tests.browser.lab_world import OpenNotebook
+
+
+# Can all that an element says be seen, if only by scrolling?
+IS_WHOLE = """element => element.scrollHeight <= element.clientHeight + 1
+  || getComputedStyle(element).overflowY === 'auto'"""
+
+
+FROM_THE_LEFT = """root => Object.entries(
+    {topics: "[data-side=topics]", config: "[data-side=config]", main: ".wbx-main"})
+  .map(([name, what]) => [root.querySelector(what).getBoundingClientRect().x, name])
+  .sort((a, b) => a[0] - b[0]).map(([, name]) => name)"""
 
 
 def tell(notebook: OpenNotebook, expression: str) -> str:
     return notebook.text(notebook.insert_and_run(f"print({expression})")).strip()
 
 
-@pytest.mark.req("CFG-1", "CFG-2", "CFG-3", "CFG-4", "CFG-5", "CFG-8")
+def height_of(element: Locator) -> float:
+    return float(element.evaluate("element => element.getBoundingClientRect().height"))
+
+
+@pytest.mark.req("CFG-1", "CFG-2", "CFG-3", "CFG-4", "CFG-5", "CFG-8", "LAY-1")
 def test_the_panel_and_python_move_each_other(make_lab: MakeLab) -> None:
     lab = make_lab(viewport=WIDE)
     notebook = lab.write_and_open(WORKBENCH)
@@ -28,6 +45,7 @@ def test_the_panel_and_python_move_each_other(make_lab: MakeLab) -> None:
     root = notebook.widget()
     live(root)
     expect(root.get_by_test_id("model-select")).to_be_visible()
+    assert root.evaluate(FROM_THE_LEFT) == ["config", "main", "topics"]
     width, height = root.get_by_test_id("width"), root.get_by_test_id("height")
     root.get_by_test_id("ratio-16:9").click()
     expect(width).not_to_have_value(height.input_value())
@@ -60,7 +78,7 @@ def test_the_panel_and_python_move_each_other(make_lab: MakeLab) -> None:
     assert int(tell(notebook, "bench.config.width")) <= 2048
 
 
-@pytest.mark.req("PRM-2", "PRM-3", "PRM-5", "FEED-1")
+@pytest.mark.req("PRM-1", "PRM-2", "PRM-3", "PRM-5", "FEED-1")
 def test_ten_quick_prompts_stay_in_order_and_a_long_one_is_kept_whole(make_lab: MakeLab) -> None:
     lab = make_lab(viewport=WIDE)
     notebook = lab.write_and_open(WORKBENCH)
@@ -82,12 +100,36 @@ def test_ten_quick_prompts_stay_in_order_and_a_long_one_is_kept_whole(make_lab: 
     root.get_by_test_id("generate").dblclick()
     eventually(lambda: tell(notebook, done), lambda count: count == "11", within_s=30)
     long = "a long prompt " * 700
+    low = height_of(prompt)
     prompt.fill(long)
+    assert height_of(prompt) > low, "it does not grow"
     prompt.press("Control+Enter")
+    eventually(lambda: height_of(prompt), lambda height: height == low)
     eventually(lambda: tell(notebook, done), lambda count: count == "12", within_s=30)
     kept = "bench.topic.batches(limit=1).items[0].record.prompt.count('a long prompt')"
     assert tell(notebook, kept) == "700"
     assert tell(notebook, "len(bench.topic.batches(limit=50).items)") == "12"
+    # In an empty box the arrow keys go through what was asked for.
+    for key, words in (
+        ("Up", long.strip()),
+        ("Up", "double"),
+        ("Down", long.strip()),
+        ("Down", ""),
+    ):
+        prompt.press(f"Arrow{key}")
+        eventually(lambda: prompt.input_value().strip(), lambda value, words=words: value == words)
+    root.get_by_test_id("feed").evaluate("feed => { feed.scrollTop = 0; }")
+    shown = root.locator(".wbx-batch").first.locator(".wbx-prompt")
+    words, more = shown.locator("p"), shown.locator(".wbx-more")
+    clamped = words.inner_text()
+    assert len(clamped) < 1000
+    more.click()
+    expect(words).to_have_text(long)
+    expect(more).to_have_text("less")
+    assert words.evaluate(IS_WHOLE)
+    more.click()
+    assert words.inner_text() == clamped
+    assert not words.evaluate(IS_WHOLE)
 
 
 @pytest.mark.req("FEED-6", "FEED-1", "FEED-10a", "FEED-10b", "TOK-3", "TOP-1", "TOP-7")

@@ -51,6 +51,19 @@ OPEN_COMMS = """ids => {
   return ids.filter(id => kernel.hasComm(id)).length;
 }"""
 
+FACTS = """facts => Object.fromEntries([...facts.querySelectorAll("dt")]
+  .map(name => [name.textContent, name.nextElementSibling.textContent]))"""
+# The notebook stays the one that is in front.
+CREATE_VIEW = """async () => {
+  const {commands, shell} = window.jupyterapp;
+  const panel = shell.currentWidget;
+  panel.content.activeCellIndex = 1;
+  await commands.execute("notebook:create-output-view");
+  shell.activateById(panel.id);
+}"""
+CLOSE_VIEW = """() => [...window.jupyterapp.shell.widgets("main")]
+  .find(one => one.content.hasClass("jp-LinkedOutputView")).close()"""
+
 
 def opened(lab: LabPage, *cells: str, widget: str = "GenerationFeed") -> Bench:
     notebook = lab.write_and_open([WORLD, *cells])
@@ -58,7 +71,7 @@ def opened(lab: LabPage, *cells: str, widget: str = "GenerationFeed") -> Bench:
     return Bench(notebook, widget)
 
 
-@pytest.mark.req("LAY-3", "TOK-3", "LIVE-2", "CFG-8", "LBX-1")
+@pytest.mark.req("LAY-3", "LAY-9", "TOK-3", "LIVE-2", "CFG-8", "LBX-1", "LBX-2")
 def test_the_parts_on_one_workspace_are_in_step(make_lab: MakeLab) -> None:
     lab = make_lab(viewport=WIDE)
     feed = opened(lab, BOXES)
@@ -102,13 +115,41 @@ def test_the_parts_on_one_workspace_are_in_step(make_lab: MakeLab) -> None:
     fox = feed.value("ws.generations(topic=foxes).items[0].id")
     feed.py(f"lightbox.open({fox!r})")
     expect(large).to_have_attribute("data-id", fox)
-    feed.page.keyboard.press("Escape")
+    facts = large.locator(".wbx-facts").evaluate(FACTS)
+    seed = feed.value(f"str(ws.generation({fox!r}).seed)")
+    assert [facts[name] for name in ("Size", "Seed", "Cost")] == ["64 × 64", seed, "2 tokens"]
+    large.get_by_test_id("open-topic").click()
     expect(large).to_have_count(0)
+    feed.expect_all_completed(4)
+    assert feed.value("[part.topic.title for part in parts.values()]") == ["Foxes"] * 6
+
+    open_a_picture_in_a_view_of_the_output(feed)
 
     # What is set on one of them in Python is shown by another.
     feed.py("topics.prompt = 'from Python'; feed.config.seed = 77")
     expect(box.find("prompt")).to_have_value("from Python")
     expect(config.find("seed")).to_have_value("77")
+
+
+def open_a_picture_in_a_view_of_the_output(feed: Bench) -> None:
+    """JupyterLab's own "Create New View for Cell Output": the same widgets a second time."""
+    page, first = feed.page, feed.notebook.output(1)
+    second = feed.ids()[1]
+    page.evaluate(CREATE_VIEW)
+    view = page.locator(".jp-LinkedOutputView .wbx[data-widget=GenerationFeed]")
+    view.get_by_test_id("thumb").first.click()
+    large = page.locator("dialog[data-testid=lightbox][open]")
+    expect(large).to_have_count(1)
+    page.keyboard.press("ArrowRight")
+    expect(large).to_have_attribute("data-id", second)
+    page.keyboard.press("Escape")
+    expect(large).to_have_count(0)
+    expect(view.locator(f"[data-testid=generation][data-id='{second}']")).to_be_focused()
+    page.keyboard.press("f")
+    favourite = first.locator(f"[data-id='{second}']").get_by_test_id("favourite")
+    expect(favourite).to_have_attribute("aria-pressed", "true")
+    page.evaluate(CLOSE_VIEW)
+    expect(feed.root).to_have_count(1)
 
 
 @pytest.mark.req("LAY-3")

@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 from tests.browser.lab_world import Host, LabPage
 
 FEED = ["import workbench as wb\nws = wb.open()\nfeed = wb.GenerationFeed(ws)\nfeed"]
-GENERATE = "ws.generate('a red fox in the snow', n=2).wait()"
+GENERATE = "ws.generate('a red fox in the snow', n=2, width=128, height=128).wait()"
 COMPLETED = "[data-testid=generation][data-status=completed]"
 
 
@@ -39,3 +39,15 @@ def test_a_prompt_becomes_pictures_in_the_workbench(lab: LabPage, host: Host) ->
         0, timeout=60_000
     )
     lab.shoot(f"smoke-workbench-{host}")
+
+    # Notebook 7 hears keys before the widget does: its commands are not meant.
+    notebook._in_panel("panel.content.activeCellIndex = 1; panel.content.mode = 'command'")
+    before = notebook.cells(), notebook.cell_types()
+    for place in (root.get_by_test_id("generate"), root.get_by_test_id("prompt")):
+        for key in ("b", "m", "a", "d", "d", "x", "Control+z", "ArrowDown"):
+            place.focus()
+            lab.page.keyboard.press(key)
+            assert (notebook.cells(), notebook.cell_types()) == before, key
+    assert notebook._in_panel("return panel.content.activeCellIndex") == 1
+    marks = root.evaluate("root => root.querySelectorAll('[data-lm-suppress-shortcuts]').length")
+    assert marks == 0

@@ -3,36 +3,42 @@ or to the kernel loses any of it."""
 
 from __future__ import annotations
 
+import re
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbconvert import HTMLExporter
-from playwright.sync_api import expect
+from playwright.sync_api import Locator, expect
 
 from tests.browser.bench_page import SHOWN_AT, WIDE, Bench
 from tests.browser.conftest import MakeLab
-from tests.browser.lab_world import LabPage
+from tests.browser.held_kernel import held
+from tests.browser.lab_world import LabPage, eventually
 from tests.browser.servers import TOKEN
 
 PROMPT = "a red fox in the snow, birch trees, evening"
 DRAFT = "half a sentence about"
+STORED_ID = re.compile(r"[0-9a-hjkmnp-tv-z]{26}")
 
 
-@pytest.mark.req("PRM-4", "FEED-2", "LBX-1", "LBX-3", "CFG-7", "FEED-9", "LAY-7", "LAY-10", "LAY-1")
+@pytest.mark.req(
+    "PRM-4", "PRM-3", "FEED-2", "LBX-1", "LBX-3", "CFG-7", "FEED-9", "LAY-7", "LAY-10", "LAY-1"
+)
 def test_four_pictures_arrive_and_survive_reload_restart_and_the_end_of_the_kernel(
     make_lab: MakeLab,
 ) -> None:
     lab = make_lab(viewport=WIDE)
     bench = Bench.start(lab, name="story.ipynb")
     expect(bench.find("empty")).to_be_visible()
+    assert bench.root.evaluate("root => root.offsetHeight") == 660, "as high as was asked for"
     lab.shoot("story-1-empty")
 
     # They arrive live, each by itself, in the place that was theirs from the start.
     bench.watch()
-    bench.generate(PROMPT)
-    expect(bench.find("prompt")).to_have_value("")
-    expect(bench.cards()).to_have_count(4)
+    _see_the_rows_before_anybody_knows_of_them(bench)
     expect(bench.cards("processing").first).to_be_visible()
     lab.shoot("story-2-arriving")
     bench.expect_all_completed(4)
@@ -66,7 +72,15 @@ def test_four_pictures_arrive_and_survive_reload_restart_and_the_end_of_the_kern
     bench.enter("seed", "77")
     height = bench.find("height").input_value()
     bench.expect_value("[bench.prompt, bench.config.seed]", [DRAFT, 77])
-    topic = bench.topics().get_attribute("data-id")
+    topic, title = bench.topics().get_attribute("data-id"), bench.find("topic-title").inner_text()
+
+    # The settings as wide as they may be, and no topics.
+    settings = bench.root.locator(".wbx-panel[data-side=config]")
+    usual = width_of(settings)
+    bench.root.locator("[role=separator][data-side=start]").press("End")
+    wide = eventually(lambda: width_of(settings), lambda width: width > usual)
+    bench.find("collapse-topics").click()
+    bench.expect_value("bench._desk._state.panels.get('topics_open')", False)
 
     def expect_nothing_lost(bench: Bench) -> None:
         bench.expect_all_completed(4)
@@ -75,8 +89,11 @@ def test_four_pictures_arrive_and_survive_reload_restart_and_the_end_of_the_kern
         for field, value in {"width": "640", "height": height, "count": "3", "seed": "77"}.items():
             expect(bench.find(field)).to_have_value(value)
         expect(bench.find("ratio-lock")).to_have_attribute("aria-pressed", "true")
-        expect(bench.topics()).to_have_attribute("data-id", str(topic))
-        expect(bench.topics()).to_have_attribute("data-active", "")
+        assert width_of(settings) == wide
+        expect(bench.find("expand-topics")).to_be_visible()
+        expect(bench.topics()).to_have_count(0)
+        expect(bench.find("topic-title")).to_have_text(title)
+        bench.expect_value("bench.topic.id", topic)
         expect(bench.card(ids[3]).get_by_test_id("thumb")).to_be_visible()
 
     bench.notebook.reload()
@@ -89,8 +106,33 @@ def test_four_pictures_arrive_and_survive_reload_restart_and_the_end_of_the_kern
     bench.notebook.run_all()
     expect_nothing_lost(bench.ready())
     assert bench.value("[len(ws.generations(limit=99).items), bench.config.width]") == [4, 640]
+    bench.find("expand-topics").click()
+    expect(bench.topics()).to_have_attribute("data-id", str(topic))
+    expect(bench.topics()).to_have_attribute("data-active", "")
 
     _see_the_saved_notebook(lab, bench.notebook.saved())
+
+
+def width_of(element: Locator) -> int:
+    return int(element.evaluate("element => element.offsetWidth"))
+
+
+def _see_the_rows_before_anybody_knows_of_them(bench: Bench) -> None:
+    """While the kernel stands still, a click shows all the same; its rows become the real ones."""
+    database = Path(bench.value("str(ws.path)"), "workbench.sqlite3")
+    with held(bench):
+        bench.generate(PROMPT)
+        expect(bench.cards("pending")).to_have_count(4)
+        expect(bench.find("prompt")).to_have_value("")
+        assert not [id for id in bench.ids() if STORED_ID.fullmatch(id)]
+        with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
+            assert connection.execute("SELECT count(*) FROM batch").fetchone() == (0,)
+        for card in bench.cards().all():
+            bench.mark(card, "shown at once")
+    expect(bench.cards().last).to_have_attribute("data-id", STORED_ID)
+    assert all(STORED_ID.fullmatch(id) for id in bench.ids())
+    for card in bench.cards().all():
+        bench.expect_marked(card, "shown at once")
 
 
 def _walk_through_the_lightbox(lab: LabPage, bench: Bench, ids: list[str]) -> None:

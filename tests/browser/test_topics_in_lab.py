@@ -88,6 +88,7 @@ def test_topics_are_made_named_covered_and_put_into_projects(make_lab: MakeLab) 
     # A new one is open at once, and a title that somebody typed stays.
     bench.find("new-topic").click()
     expect(bench.find("empty")).to_be_visible()
+    expect(bench.find("prompt")).to_be_focused()
     bench.topic_menu("Untitled", "rename-topic")
     bench.find("rename").fill("Night <b>&amp;</b>")
     bench.find("rename").press("Enter")

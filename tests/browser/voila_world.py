@@ -83,7 +83,7 @@ class AppServer:
     def start(self) -> AppServer:
         """Start it and wait until the page can be asked for."""
         with self.log.open("ab") as out:
-            before = self.log.stat().st_size
+            before = len(self.said())
             self._process = subprocess.Popen(
                 self._command,
                 cwd=self.folder,
