@@ -1,17 +1,20 @@
-"""``python -m benchmarks [PF-5 …] [--rows 1000,10000] [--rounds 5] [--quick] [--folder PATH]``."""
+"""``python -m benchmarks [PF-5 …] [--rows 1000,10000] [--rounds 5] [--quick] [--keep]``."""
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import math
 import shutil
 import sys
 import tempfile
 import time
+import traceback
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.measure import Fsync, Plan, environment, median
+from benchmarks import figures as quoted
+from benchmarks.measure import Fsync, Plan, environment, median, others
 from benchmarks.report import Figure, summary
 
 # PF-11 has two halves: one in a bare process, one in a page.
@@ -55,20 +58,41 @@ def main() -> int:
     print(", ".join(f"{key} {value}" for key, value in about.items()))
     print(_NOISE)
     figures: list[Figure] = []
+    failed: list[str] = []
     try:
         about["fsync_ms"] = _fsync(scratch)
         for name in [name for id in ids for name in FIGURES[id]]:
             print(flush=True)
+            if (datetime.now(UTC) - began).total_seconds() > arguments.minutes * 60:
+                print(f"{name} is left out: the {arguments.minutes:g} minutes are over.")
+                continue
+            before = others()
             started = time.monotonic()
-            figure: Figure = importlib.import_module(f"benchmarks.{name}").run(plan)
+            try:
+                figure: Figure = importlib.import_module(f"benchmarks.{name}").run(plan)
+            except Exception:  # noqa: BLE001 - a quiet machine is rare: the others go on
+                traceback.print_exc()
+                failed.append(name)
+                continue
             figure.seconds = time.monotonic() - started
-            print(figure.as_table(), flush=True)
             figures.append(figure)
+            figure.load, figure.busy = zip(before, others(), strict=True)
+            print(figure.as_table(), flush=True)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-        _write(figures, began, plan, about)
+        # Also what was measured before an error, or before somebody's patience ended.
+        path = _write(figures, began, plan, about)
+        if path is not None and arguments.keep:
+            quoted.keep(quoted.read(path))
+            quoted.write()
     print(f"\n{summary(figures)}")
-    return 0
+    if path is not None:
+        print(f"\nRows of the README:\n\n{quoted.rows_of(quoted.read(path))}")
+    if arguments.keep:
+        print("\n".join(["", *quoted.differences()]))
+    if failed:
+        print(f"\nNot measured, see the errors above: {', '.join(failed)}")
+    return 1 if failed else 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -84,9 +108,15 @@ def _parser() -> argparse.ArgumentParser:
         help="sizes of the workspace (default 1000,10000,100000; with --quick 10000)",
     )
     parser.add_argument("--rounds", type=int, help="default 5, with --quick 3")
+    parser.add_argument(
+        "--minutes", type=float, default=math.inf, help="begin no further figure after so many"
+    )
     parser.add_argument("--quick", action="store_true", help="fewer rounds and samples")
     parser.add_argument(
         "--folder", type=Path, help="where the scratch workspaces go; must lie on a real disk"
+    )
+    parser.add_argument(
+        "--keep", action="store_true", help="quote these figures in benchmarks/README.md"
     )
     return parser
 
@@ -115,9 +145,11 @@ def _fsync(folder: Path) -> float:
     return round(typical, 3)
 
 
-def _write(figures: list[Figure], began: datetime, plan: Plan, about: dict[str, object]) -> None:
+def _write(
+    figures: list[Figure], began: datetime, plan: Plan, about: dict[str, object]
+) -> Path | None:
     if not figures:
-        return
+        return None
     RESULTS.mkdir(exist_ok=True)
     at = began.strftime("%Y-%m-%dT%H:%M:%SZ")
     path = RESULTS / f"{began.strftime('%Y%m%d-%H%M%S')}.jsonl"
@@ -128,6 +160,7 @@ def _write(figures: list[Figure], began: datetime, plan: Plan, about: dict[str, 
                 + "\n"
             )
     print(f"\nWritten: benchmarks/results/{path.name}")
+    return path
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from benchmarks.report import Goal, Line
 
 _BLOCK = b"x" * 4096
 _BLOCKS = 64
+_LOOK_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -167,6 +168,14 @@ def cpu_seconds() -> float:
     return time.clock_gettime(time.CLOCK_PROCESS_CPUTIME_ID)
 
 
+def others() -> tuple[float, float]:
+    """The load, and percent of all cores that others have: nothing of ours may run meanwhile."""
+    import psutil
+
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    return round(load, 1), psutil.cpu_percent(interval=_LOOK_S)
+
+
 def environment() -> dict[str, Any]:
     """Versions and cores; no host name, no path."""
     from importlib.metadata import version
@@ -185,6 +194,4 @@ def environment() -> dict[str, Any]:
     }
     for package in ("pillow", "numpy"):
         found[package] = version(package)
-    if hasattr(os, "getloadavg"):
-        found["load"] = round(os.getloadavg()[0], 1)
     return found

@@ -64,6 +64,9 @@ class Figure:
     lines: list[Line] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    # Before and after, with nothing of ours running.
+    load: tuple[float, ...] = ()
+    busy: tuple[float, ...] = ()  # percent of all cores that others had
 
     def add(self, line: Line) -> None:
         self.lines.append(line)
@@ -78,10 +81,9 @@ class Figure:
                     {"goal": str(goal), "reached": line.reached(goal)} for goal in line.goals
                 ]
             lines.append(record)
-        return json.dumps(
-            {"figure": self.id, "title": self.title, **more, "notes": self.notes, "lines": lines},
-            ensure_ascii=False,
-        )
+        about = {"seconds": round(self.seconds), "load": self.load, "busy": self.busy}
+        head = {"figure": self.id, "title": self.title, **more, **about}
+        return json.dumps(head | {"notes": self.notes, "lines": lines}, ensure_ascii=False)
 
     def as_table(self) -> str:
         """The figure for people."""
@@ -96,6 +98,9 @@ class Figure:
             ]
             text.append("  " + "  ".join(cells).rstrip())
         text += [f"  {note}" for note in self.notes]
+        if self.busy:
+            shown = " and ".join(f"{number(one)} %" for one in self.busy)
+            text.append(f"  Others had {shown} of the processors before and after it.")
         return "\n".join(text)
 
 

@@ -55,13 +55,22 @@ class Opened:
         return float(next(m["value"] for m in metrics if m["name"] == "JSHeapUsedSize")) / MEGA
 
     def renderer_mb(self) -> float:
-        """Resident memory of the page's process: the largest renderer of the browser."""
-        found = [0.0]
+        """Resident memory of the page's process."""
+        return float(self._renderer().memory_info().rss / MEGA)
+
+    def renderer_cpu_s(self) -> float:
+        """CPU time of the page's process so far."""
+        times = self._renderer().cpu_times()
+        return float(times.user + times.system)
+
+    def _renderer(self) -> psutil.Process:
+        """The page's process: the largest renderer of the browser."""
+        found: dict[float, psutil.Process] = {}
         for child in psutil.Process().children(recursive=True):
             with suppress(psutil.Error):
                 if "--type=renderer" in child.cmdline():
-                    found.append(child.memory_info().rss / MEGA)
-        return max(found)
+                    found[child.memory_info().rss] = child
+        return found[max(found)]
 
     def kernel_mb(self, pid: int) -> float:
         """Resident memory of the kernel."""

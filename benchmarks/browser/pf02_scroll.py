@@ -20,6 +20,8 @@ _NOTES = """\
 A frame is late when it comes more than 50 ms after the one before. A tile is blank from the first
   frame that has half of it in view until one that has its picture loaded, or until it left; 0 for
   one that had it at once. 'nothing': frames in which no tile at all was in view.
+CPU time: of the page's process over the scroll, 100 % being one core: a page that was late without
+  it waited for the processor.
 Memory: after the scroll and a collection, against the page before the gallery's cell ran."""
 
 
@@ -46,7 +48,9 @@ def _scroll(lab: Lab, gallery: Gallery) -> dict[str, Any]:
         heap, resident = opened.heap_mb(), opened.renderer_mb()
         opened.timed(1, "screen", gallery.kind)
         opened.settle(2)
+        spent = opened.renderer_cpu_s()
         found: dict[str, Any] = opened.bench("scroll", gallery.kind, _SPEED, _SECONDS)
+        found["cpu"] = 100 * (opened.renderer_cpu_s() - spent) / _SECONDS
         opened.settle()
         found["resident"] = opened.renderer_mb() - resident
         found["heap"] = opened.heap_mb() - heap
@@ -65,6 +69,7 @@ def _lines(figure: Figure, gallery: Gallery, seen: list[dict[str, Any]]) -> None
         figure.add(rate_line(f"{gallery.name}, {label}", values, unit, goals=goals, **about))
 
     add("late frames", [one["late"] for one in seen], "%", 3.0)
+    add("CPU time of the page", [one["cpu"] for one in seen], "%")
     frames = [frame for one in seen for frame in one["frames"]]
     figure.add(
         Line(

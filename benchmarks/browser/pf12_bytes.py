@@ -34,8 +34,9 @@ def run(plan: Plan) -> Figure:
     add("root part as it is sent", len(bundle.esm().encode()))
     add("root part, minified", _minified(root), 150.0)
     add("root part, gzip", len(root), 50.0)
-    for name in bundle.PARTS:
-        part = bundle.part(name, bundle.hash())
+    parts = {name: bundle.part(name, bundle.hash()) for name in bundle.PARTS}
+    add("root and all parts, minified", sum(map(_minified, (root, *parts.values()))))
+    for name, part in parts.items():
         add(f"{name}, minified", _minified(part), 150.0)
         add(f"{name}, gzip", len(part))
     add("loader, minified", len(bundle.loader().encode()))

@@ -50,7 +50,7 @@ def _kernel(lab: Lab, plan: Plan, rows: int) -> float:
 
 
 def _arrivals(figure: Figure, lab: Lab, plan: Plan) -> None:
-    count = plan.some(400, 1_000)
+    count = 1_000
     step = count // 10
     prepare = (
         "import workbench as wb\nfrom benchmarks.browser import kernel\n"
@@ -77,7 +77,7 @@ def _arrivals(figure: Figure, lab: Lab, plan: Plan) -> None:
 
 
 def _openings(figure: Figure, lab: Lab, plan: Plan) -> None:
-    count = plan.some(40, 100)
+    count = 100
     with lab.notebook(ours(plan.folder, _SMALL).cells, run=2) as opened:
         pid = opened.kernel_pid()
         took, kernel, heap, page = _open(opened, count, pid)

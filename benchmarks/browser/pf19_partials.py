@@ -66,7 +66,7 @@ CPU: time of the kernel's process with partial images less that of calls that on
 
 def run(plan: Plan) -> Figure:
     figure = Figure(ID, TITLE)
-    rounds, calls = rounds_of(plan), plan.some(10, 6)
+    rounds, calls = rounds_of(plan), plan.some(3, 6)
     with Child("benchmarks.streaming") as server, lab_of(plan) as lab:
         base_url, key = server.line(_PICTURES_S).split()
         sizes = json.loads(" ".join(server.words("sizes")))
@@ -137,7 +137,13 @@ def _matched(
     wanted = sum(Asked.of(one["prompt"]).round >= 0 for one in written)
     missing = wanted - sum(len(one) for some in found.values() for one in some)
     if missing > _MOST_MISSING * wanted:
-        raise RuntimeError(f"{missing} of {wanted} partial images were not seen in the page")
+        seen_of = {
+            kind: sum(len(one) for key, some in found.items() if key[0] == kind for one in some)
+            for kind in _STAGES
+        }
+        raise RuntimeError(
+            f"{missing} of {wanted} partial images were not seen in the page; seen were {seen_of}"
+        )
     return found, missing
 
 
