@@ -39,6 +39,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # The tests of a module of the browser stay together, and those of the package share one install.
 _MARK_OF_FOLDER = {"faults": pytest.mark.faults}
 _SLOW_FOLDERS = ("package", "browser")
+_NOT_REAL = (
+    "Needs a server that is not ours: start one, and give --real (CONTRIBUTING, Real servers)."
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -59,7 +62,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             group = folder if folder == "package" else item.path.stem
             item.add_marker(pytest.mark.xdist_group(group))
         if item.get_closest_marker("real") and not config.getoption("--real"):
-            item.add_marker(pytest.mark.skip(reason="calls a real provider; run with --real"))
+            item.add_marker(pytest.mark.skip(reason=_NOT_REAL))
 
 
 def _is_short(item: pytest.Item) -> int:

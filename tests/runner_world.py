@@ -26,7 +26,9 @@ from workbench.store.sqlite.store import SqliteStore
 ANN = Identity("ann")
 OPERATOR = Identity("root", all_users=True)
 PATIENCE_S = 20.0
-QUICK = RunnerSettings(backoff_base_s=0.02, backoff_cap_s=0.1, disk_wait_s=0.05, sweep_s=0.05)
+QUICK = RunnerSettings(
+    backoff_base_s=0.02, backoff_cap_s=0.1, disk_wait_s=0.05, sweep_s=0.05, ask_gap_s=0.05
+)
 
 
 class SystemClock:

@@ -2,10 +2,13 @@
 
 Starting Python takes longer than all that a worker does before it dies, and there are hundreds.
 
-usage: python dialect_worker.py, with one JSON object a line on its standard input:
-{"id": 1, "folder": …, "dialect": "fal", "options": {…}, "failpoint": "after_send"} begins a worker,
-{"id": 1, "end": true} lets it close. It answers {"id": 1, "pid": …}, {"id": 1, "ready": true} once
-the worker runs jobs, and {"id": 1, "status": …} after its end (negative: the signal's number).
+usage: python dialect_worker.py MODULE …
+
+It imports these modules, and takes one JSON object a line on its standard input:
+{"id": 1, "folder": …, "name": "fal", "provider": "workbench.providers.fal:Fal", "options": {…},
+"failpoint": "after_send"} begins a worker, {"id": 1, "end": true} lets it close. It answers
+{"id": 1, "pid": …}, {"id": 1, "ready": true} once the worker runs jobs, and
+{"id": 1, "status": …} after its end (negative: the signal's number).
 """
 
 from __future__ import annotations
@@ -24,7 +27,6 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.providers.dialects import Dialect, all_dialects
 from tests.runner_world import Process
 from workbench.domain.jobs import Idempotency
 from workbench.ports import Provider
@@ -44,13 +46,13 @@ def pace() -> Pace:
     return Pace(first_s=0.01, longest_s=0.04)
 
 
-def make_provider(dialect: Dialect, options: dict[str, Any]) -> Provider:
-    """The dialect's provider, asking often, and looked up soon."""
-    module, _, name = dialect.provider.partition(":")
-    kind = getattr(importlib.import_module(module), name)
+def make_provider(name: str, place: str, options: dict[str, Any]) -> Provider:
+    """The provider of a dialect, asking often, and looked up soon."""
+    module, _, class_name = place.partition(":")
+    kind = getattr(importlib.import_module(module), class_name)
     if issubclass(kind, Hosted) or "pace" in inspect.signature(kind).parameters:
         options = {**options, "pace": pace}
-    provider: Provider = kind(dialect.name, **options)
+    provider: Provider = kind(name, **options)
     if provider.idempotency.kind is Idempotency.LOOKUP:
         provider.idempotency = replace(provider.idempotency, quiet_s=0.3)
     return provider
@@ -66,7 +68,6 @@ class Child:
 
 class Nursery:
     def __init__(self) -> None:
-        self.dialects = {dialect.name: dialect for dialect in all_dialects()}
         self.children: dict[int, Child] = {}
         self.selector = selectors.DefaultSelector()
 
@@ -129,7 +130,7 @@ class Nursery:
         try:
             os.dup2(2, 1)
             os.environ[ENVIRONMENT_VARIABLE] = order["failpoint"]
-            provider = make_provider(self.dialects[order["dialect"]], order["options"])
+            provider = make_provider(order["name"], order["provider"], order["options"])
             process = Process(Path(order["folder"]), [provider], settings=SETTINGS).start()
             os.write(says, b".")
             os.read(listens, 1)
@@ -147,13 +148,10 @@ def tell(**what: Any) -> None:
 
 
 def main() -> None:
-    for name in _LAZY:
+    for name in (*_LAZY, *sys.argv[1:]):
         importlib.import_module(name)
-    nursery = Nursery()
-    for dialect in nursery.dialects.values():
-        importlib.import_module(dialect.provider.partition(":")[0])
     tell(id=0, ready=True)
-    nursery.run()
+    Nursery().run()
 
 
 if __name__ == "__main__":

@@ -10,9 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -178,14 +176,6 @@ class Crew:
 def opened(folder: Path, *, run_jobs: bool = True) -> Workspace:
     """The workspace, in this process."""
     return wb.open(folder, user="ada", run_jobs=run_jobs)
-
-
-def until(condition: Callable[[], object], what: str) -> None:
-    """Look again and again until `condition()` holds."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, f"did not happen: {what}"
-        time.sleep(0.01)
 
 
 def fund(folder: Path, tokens: int = 1000) -> None:

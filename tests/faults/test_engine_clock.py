@@ -17,8 +17,8 @@ from tests.faults.engine_world import (
     check_ledger,
     check_sound,
     every_generation,
-    until,
 )
+from tests.waiting import until
 from workbench.domain.jobs import JobRequest
 from workbench.domain.records import Identity
 from workbench.domain.status import ErrorKind

@@ -26,10 +26,12 @@ from tests.faults.engine_world import (
     names,
     opened,
     stored_files,
-    until,
 )
+from tests.waiting import until
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+pytestmark = pytest.mark.skipif(
+    sys.platform == "win32", reason="Not on Windows: the tests end processes with signals."
+)
 
 
 @pytest.fixture

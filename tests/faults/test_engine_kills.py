@@ -29,11 +29,13 @@ from tests.faults.engine_world import (
     fund,
     opened,
     stored_files,
-    until,
 )
+from tests.waiting import until
 from workbench.runner.failpoints import FAILPOINTS
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL and SIGSTOP")
+pytestmark = pytest.mark.skipif(
+    sys.platform == "win32", reason="Not on Windows: the tests send SIGKILL and SIGSTOP."
+)
 
 
 @pytest.fixture

@@ -24,12 +24,14 @@ from tests.faults.engine_world import (
     fund,
     opened,
     stored_files,
-    until,
 )
+from tests.waiting import until
 from workbench.domain.records import ChangeRecord
 from workbench.workspace.workspace import Workspace
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="processes of POSIX")
+pytestmark = pytest.mark.skipif(
+    not hasattr(os, "fork"), reason="Not on Windows: the tests fork processes and kill them."
+)
 
 
 @pytest.fixture
@@ -233,7 +235,10 @@ hear()
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="/proc/self/mountinfo")
+@pytest.mark.skipif(
+    sys.platform != "linux",
+    reason="Linux only: the test looks up its disk in /proc/self/mountinfo.",
+)
 def test_on_a_network_disk_the_second_process_is_told_who_has_it(
     crew: Crew, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

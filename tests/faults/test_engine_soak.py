@@ -27,7 +27,9 @@ from tests.faults.engine_world import (
 SOAK_S = float(os.environ.get("WORKBENCH_TEST_SOAK_S", "90"))
 MEGABYTE = 1_000_000
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="counts in /proc")
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="Linux only: the test counts open files and memory in /proc."
+)
 
 
 @pytest.fixture

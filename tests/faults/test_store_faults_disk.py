@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.small_disk import Mount, mounting
+from tests.small_disk import Mount, mounting_or_skip
 from workbench.errors import DiskFull, StoreError
 from workbench.store.bell import Bell
 from workbench.store.liveness import OwnerLock, is_alive
@@ -24,7 +24,7 @@ NEWEST = len(migrate.find([migrate.shipped()]))  # version of the schema
 
 @pytest.fixture
 def mount(tmp_path: Path) -> Iterator[Mount]:
-    with mounting(tmp_path) as mount:
+    with mounting_or_skip(tmp_path) as mount:
         yield mount
 
 

@@ -18,7 +18,10 @@ from workbench.store.liveness import OwnerLock, is_alive
 from workbench.store.sqlite import connect, migrate
 from workbench.store.sqlite.database import Database
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kill, fork and flock")
+pytestmark = pytest.mark.skipif(
+    sys.platform == "win32",
+    reason="Not on Windows: the tests fork and kill processes and use flock.",
+)
 REPOSITORY = Path(__file__).parents[2]
 NEWEST = len(migrate.find([migrate.shipped()]))  # version of the schema
 
@@ -221,7 +224,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 @pytest.mark.parametrize("how", ["none", "sqlite3", "pandas", "apsw", "open", "copy"])
 def test_other_readers_in_this_process_cost_no_acknowledged_write(tmp_path: Path, how: str) -> None:
     for module in {"apsw": ["apsw"], "pandas": ["pandas"]}.get(how, []):
-        pytest.importorskip(module)
+        pytest.importorskip(module, reason=f"Needs the package {module}: `make install` has it.")
     folder = tmp_path / "workspace"
     said = run(FOREIGN, folder, how, rc=-signal.SIGKILL)
     assert said == ["0", "1", "2", "sees 4"]
@@ -478,7 +481,7 @@ def test_changes_ring_in_another_process(tmp_path: Path) -> None:
     db = Database(folder)
     if db.runtime_dir is None:
         db.close()
-        pytest.skip("no runtime folder here")
+        pytest.skip("Needs a folder for sockets: set XDG_RUNTIME_DIR to a private one.")
     from workbench.store.bell import Bell
 
     bell = Bell(db.runtime_dir, "b" * 26)

@@ -18,7 +18,8 @@ import zmq
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import KernelManager
 
-from tests.widgets.page_world import Page, Wire, until
+from tests.waiting import until
+from tests.widgets.page_world import Page, Wire
 
 if TYPE_CHECKING:
     from jupyter_client.blocking import BlockingKernelClient

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.kernel.kernel_world import Comm, Kernel, opened, settled
-from tests.widgets.page_world import Page, until
+from tests.waiting import until
+from tests.widgets.page_world import Page
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.req("LIVE-9")]
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from tests.kernel.kernel_world import Comm, Kernel, opened, settled
-from tests.widgets.page_world import Page, until
+from tests.waiting import until
+from tests.widgets.page_world import Page
 
 pytestmark = [pytest.mark.timeout(120)]
 

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from tests.kernel.kernel_world import NO_SUBSHELLS, START, Comm, Kernel, opened, settled
-from tests.widgets.page_world import Page, until
+from tests.waiting import until
+from tests.widgets.page_world import Page
 from workbench.workspace.identity import user_of_token
 
 pytestmark = [pytest.mark.timeout(120)]

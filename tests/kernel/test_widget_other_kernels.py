@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.kernel.kernel_world import NO_SUBSHELLS, opened, settled
-from tests.widgets.page_world import Page, until
+from tests.waiting import until
+from tests.widgets.page_world import Page
 from workbench.widgets.protocol import VERSION
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.req("LIVE-9")]
@@ -18,6 +19,8 @@ HEADER_DECIDES = """
 from ipykernel.comm.comm import BaseComm
 del BaseComm._reply_subshell_for
 """
+
+TOLD = "[e.text for e in ws.debug.entries(kind='callback') if 'have to wait for it' in e.text]"
 
 # An ipykernel to come that wants something else from the method: what we answer is no subshell.
 OTHER_ANSWER = """
@@ -81,16 +84,11 @@ def test_a_pin_that_makes_the_comm_deaf_is_undone(tmp_path: Path, host: str) -> 
         assert kernel.value("w._channel.pin.state") == "undone"
         assert kernel.value("'_reply_subshell_for' in vars(w.comm)") is False
         assert page.call("trash") == {"items": []}
+        until(lambda: kernel.value(TOLD), "the event log says so")
         if host == OTHER_ANSWER:
             other = kernel.widget("other")
             assert kernel.value("other._channel.pin.state") == "none"
             settled(other)  # at once
-            until(
-                lambda: kernel.value(
-                    "[e.text for e in ws.debug.entries(kind='callback') if 'thread' in e.text]"
-                ),
-                "the event log says so",
-            )
 
 
 def test_a_widget_without_a_kernel_has_nothing_to_pin() -> None:
@@ -100,7 +98,7 @@ def test_a_widget_without_a_kernel_has_nothing_to_pin() -> None:
         """A comm of another host."""
 
     for comm in (None, Plain(), object()):
-        pin = Pin(comm, lambda: None)
+        pin = Pin(comm, lambda: None, lambda error: None)
         pin.arrived()
         pin.undo()
         assert (pin.state, pin.in_doubt()) == ("none", False)

@@ -107,7 +107,7 @@ def test_a_notebook_survives_the_kill_of_its_kernel_in_the_middle(notebook: Path
         if RESTART_BEFORE in cell.get("metadata", {}).get("tags", ())
     ]
     if not places:
-        pytest.skip("this notebook has no restart in it")
+        pytest.skip("Nothing to test: this notebook has no cell that is marked for a restart.")
     client = NotebookClient(
         nb,
         timeout=100,

@@ -7,6 +7,7 @@ are linked into a new environment, which takes seconds and no network. What only
 
 from __future__ import annotations
 
+import csv
 import os
 import shutil
 import subprocess
@@ -82,18 +83,36 @@ def closure(root: Distribution) -> list[Distribution]:
     return list(found.values())
 
 
+def copied(python: Path, home: Path) -> Path:
+    """Make the environment `home` with all that the one of `python` has; returns its Python."""
+    there = python.parents[1]
+    shutil.copytree(there, home, symlinks=True, copy_function=link_file)
+    return home / python.relative_to(there)
+
+
 def link(found: Distribution, home: Path) -> None:
     """Put the files of a distribution that is installed here into the environment `home`."""
     here = Path(sys.prefix).resolve()
-    for file in found.files or ():
-        source = Path(str(file.locate())).resolve()
-        if source.parent.name in {"bin", "Scripts"} or not source.is_file():
+    base = Path(str(found.locate_file(""))).resolve()
+    folders: dict[str, list[str]] = {}
+    for path, *_ in csv.reader((found.read_text("RECORD") or "").splitlines()):
+        folder, _, name = path.rpartition("/")
+        folders.setdefault(folder, []).append(name)
+    for folder, names in folders.items():
+        source = Path(os.path.normpath(base / folder))
+        if source.name in {"bin", "Scripts"} or not source.is_relative_to(here):
             continue  # programs start the Python of their own environment
         target = home / source.relative_to(here)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if target.exists():
-            continue
-        try:
-            os.link(source, target)
-        except OSError:  # another file system
-            shutil.copy2(source, target)
+        target.mkdir(parents=True, exist_ok=True)
+        for name in names:  # tens of thousands: no paths are made of them
+            link_file(f"{source}/{name}", f"{target}/{name}")
+
+
+def link_file(source: str, target: str) -> None:
+    """Make `target` the file that `source` is, if that is one and nothing is there."""
+    try:
+        os.link(source, target)
+    except (FileNotFoundError, FileExistsError):  # the latter belongs to another one, too
+        return
+    except OSError:  # another file system
+        shutil.copy2(source, target)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.package.clean_install import run
+from tests.package.clean_install import clean_install, run
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -31,3 +31,9 @@ def wheel(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run(*pip, "--no-build-isolation", "--wheel-dir", folder, sdist, cwd=folder, path=str(nothing))
     (path,) = folder.glob("image_workbench-*-py3-none-any.whl")
     return path
+
+
+@pytest.fixture(scope="session")
+def clean_python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python of an environment with the wheel and what it needs; nothing is added to it."""
+    return clean_install(wheel, tmp_path_factory.mktemp("clean") / "environment")

@@ -41,6 +41,24 @@ def make(tmp_path: Path) -> Iterator[Any]:
         app.stop()
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
+    app = AppServer(tmp_path_factory.mktemp("shared") / "app")
+    yield app
+    app.stop()
+
+
+@pytest.fixture
+def app(shared: AppServer) -> Iterator[AppServer]:
+    """One for all tests that ask for nothing special: it runs, and no page is open."""
+    if not shared.is_running:
+        shared.start()
+    yield shared
+    if shared.is_running:
+        shared.end_kernels()
+        shared.expect_kernels(0)
+
+
 def ask(
     app: AppServer, path: str, *, method: str = "GET", headers: dict[str, str] | None = None
 ) -> tuple[int, str]:
@@ -70,9 +88,62 @@ def everything_of(app: AppServer) -> list[psutil.Process]:
     return psutil.Process(app.process.pid).children(recursive=True)
 
 
+def test_a_port_that_is_taken_is_an_error_that_names_it(app: AppServer) -> None:
+    done = subprocess.run(
+        [Path(sys.executable).with_name("jupyter-workbench"), "app", "--port", str(app.port)],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=app.folder,
+    )
+    assert done.returncode == 2
+    assert str(app.port) in done.stderr
+
+
+def test_only_the_page_itself_ends_its_kernel(app: AppServer) -> None:
+    before = len(app.said())
+    here = f"http://127.0.0.1:{app.port}"
+    kernel = kernel_of(ask(app, "/")[1])
+    leave = f"/voila/api/shutdown/{kernel}"
+    strangers: list[dict[str, str]] = [
+        {},
+        {"Origin": "null"},
+        {"Origin": "https://example.org"},
+        {"Origin": f"{here}0"},
+        {"Origin": f"http://127.0.0.1.example.org:{app.port}"},
+        {"Referer": "https://example.org/"},
+        {"Origin": "https://example.org", "Referer": f"{here}/"},
+    ]
+    for headers in strangers:
+        assert ask(app, leave, method="POST", headers=headers)[0] == 403, headers
+        assert ask(app, f"/api/kernels/{kernel}", method="DELETE", headers=headers)[0] in (403, 404)
+    app.expect_kernels(1)
+    assert ask(app, leave, method="POST", headers={"Origin": here})[0] == 204
+    app.expect_kernels(0)
+    # A page may say it twice.
+    assert ask(app, leave, method="POST", headers={"Referer": f"{here}/"})[0] == 204
+    assert "Traceback" not in app.said()[before:]
+
+
+def test_what_visitors_cannot_mend_is_told_in_the_log(app: AppServer) -> None:
+    before = len(app.said())
+    settings = app.workspace / "config.toml"
+    settings.write_text("[visitors]\nimages_per_day = 'many'")
+    status, page = ask(app, "/")
+    settings.unlink()
+    assert status == 200
+    assert "Whoever runs it finds why in the log." in page
+    assert "config.toml" not in page
+    assert "show_tracebacks" not in page
+    said = app.said()[before:]
+    assert said.count("config.toml: visitors_images_per_day must be a whole number") == 1
+    assert "\x1b" not in said
+
+
 @pytest.mark.req("APP-2")
-def test_the_page_is_at_the_root_and_one_interrupt_ends_everything(make: Any) -> None:
-    app = make()
+def test_the_page_is_at_the_root_and_one_interrupt_ends_everything(app: AppServer) -> None:
+    before = len(app.said())
     status, page = ask(app, "/")
     assert status == 200
     assert "<title>Image workbench</title>" in page
@@ -87,13 +158,12 @@ def test_the_page_is_at_the_root_and_one_interrupt_ends_everything(make: Any) ->
         assert probe.connect_ex(("127.0.0.1", app.port)) != 0
     said = app.said()
     assert f"The page is at http://localhost:{app.port}/" in said
-    assert "Traceback" not in said
+    assert "Traceback" not in said[before:]
     assert not KERNEL_ID.search(said)
 
 
 @pytest.mark.req("APP-2")
-def test_nothing_stays_when_the_command_is_killed(make: Any) -> None:
-    app = make()
+def test_nothing_stays_when_the_command_is_killed(app: AppServer) -> None:
     ask(app, "/")
     app.expect_kernels(1)
     app.worker()
@@ -102,20 +172,6 @@ def test_nothing_stays_when_the_command_is_killed(make: Any) -> None:
     app.process.wait()
     _, alive = psutil.wait_procs(processes, timeout=20)
     assert not alive
-
-
-def test_a_port_that_is_taken_is_an_error_that_names_it(make: Any) -> None:
-    app = make()
-    done = subprocess.run(
-        [Path(sys.executable).with_name("jupyter-workbench"), "app", "--port", str(app.port)],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        cwd=app.folder,
-    )
-    assert done.returncode == 2
-    assert str(app.port) in done.stderr
 
 
 OPEN_JSON = {
@@ -207,110 +263,94 @@ def test_nothing_but_the_page_is_served_whatever_configuration_lies_around(
     assert not KERNEL_ID.search(said)
 
 
-@pytest.mark.parametrize(
-    "argument",
-    [
-        "--VoilaConfiguration.file_allowlist=.*",
-        "--VoilaConfiguration.allow_template_override=YES",
-        "--show_tracebacks=True",
-        "--debug",
-        "--MappingKernelManager.cull_connected=True",
-        "--template=reveal",
-    ],
+OPENING = (
+    "--VoilaConfiguration.file_allowlist=.*",
+    "--VoilaConfiguration.allow_template_override=YES",
+    "--show_tracebacks=True",
+    "--debug",
+    "--MappingKernelManager.cull_connected=True",
+    "--template=reveal",
 )
-def test_an_argument_that_would_open_it_ends_it_with_a_sentence(
-    tmp_path: Path, argument: str
-) -> None:
-    done = subprocess.run(
-        [
-            Path(sys.executable).with_name("jupyter-workbench"), "app", "--no-browser",
-            "--workspace", tmp_path / "pictures", "--", argument,
-        ],
+# What the command starts, with one argument after the other: to start it takes seconds.
+SERVERS = """
+import contextlib, io, json, sys
+from workbench.jupyter.voila_server import ClosedVoila, main
+told = {}
+for argument in sys.argv[2:]:
+    ClosedVoila.clear_instance()
+    with contextlib.redirect_stderr(io.StringIO()) as said:
+        status = main([sys.argv[1], argument])
+    told[argument] = [status, said.getvalue()]
+print(json.dumps(told))
+"""
+
+
+def ended(folder: Path, *command: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command,
         check=False,
         capture_output=True,
         text=True,
         timeout=60,
-        cwd=tmp_path,
-        env={**os.environ, "HOME": str(tmp_path)},
-    )  # fmt: skip
+        cwd=folder,
+        env={**os.environ, "HOME": str(folder)},
+    )
+
+
+def test_an_argument_that_would_open_it_ends_it_with_a_sentence(tmp_path: Path) -> None:
+    command = Path(sys.executable).with_name("jupyter-workbench")
+    options = ("--no-browser", "--workspace", tmp_path / "pictures", "--")
+    done = ended(tmp_path, command, "app", *options, OPENING[0])
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
-    sentence, ended = done.stderr.splitlines()[:2]
+    sentence, last = done.stderr.splitlines()[:2]
     assert sentence.endswith("cannot be changed in this server.")
-    assert ended == "The server ended (status 2)."
+    assert last == "The server ended (status 2)."
+    served = notebook(tmp_path / "mine.ipynb", "'a page'")
+    told = json.loads(ended(tmp_path, sys.executable, "-c", SERVERS, served, *OPENING).stdout)
+    assert list(told) == list(OPENING)
+    for status, said in told.values():
+        assert status == 2
+        assert said.endswith("cannot be changed in this server.\n")
+        assert len(said.splitlines()) == 1
 
 
-def test_only_the_page_itself_ends_its_kernel(make: Any) -> None:
-    app = make()
-    here = f"http://127.0.0.1:{app.port}"
-    kernel = kernel_of(ask(app, "/")[1])
-    leave = f"/voila/api/shutdown/{kernel}"
-    strangers: list[dict[str, str]] = [
-        {},
-        {"Origin": "null"},
-        {"Origin": "https://example.org"},
-        {"Origin": f"{here}0"},
-        {"Origin": f"http://127.0.0.1.example.org:{app.port}"},
-        {"Referer": "https://example.org/"},
-        {"Origin": "https://example.org", "Referer": f"{here}/"},
-    ]
-    for headers in strangers:
-        assert ask(app, leave, method="POST", headers=headers)[0] == 403, headers
-        assert ask(app, f"/api/kernels/{kernel}", method="DELETE", headers=headers)[0] in (403, 404)
-    app.expect_kernels(1)
-    assert ask(app, leave, method="POST", headers={"Origin": here})[0] == 204
-    app.expect_kernels(0)
-    # A page may say it twice.
-    assert ask(app, leave, method="POST", headers={"Referer": f"{here}/"})[0] == 204
-    assert "Traceback" not in app.said()
-
-
-def test_a_kernel_whose_page_never_came_ends(make: Any) -> None:
-    app = make("--", "--PageKernels.never_seen_s=4", "--MappingKernelManager.cull_interval=1")
-    ask(app, "/")
-    app.expect_kernels(1)
-    app.expect_kernels(0)
-
-
-def test_too_many_visitors_are_told_to_come_back(make: Any) -> None:
-    app = make("--theme", "dark", "--", "--PageKernels.most_visitors=1")
-    assert ask(app, "/")[0] == 200
+def test_too_many_visitors_are_told_to_come_back_and_a_kernel_whose_page_never_came_ends(
+    make: Any,
+) -> None:
+    few = ("--PageKernels.most_visitors=1", "--PageKernels.never_seen_s=6")
+    app = make("--theme", "dark", "--", *few, "--MappingKernelManager.cull_interval=1")
+    status, page = ask(app, "/")
+    assert status == 200
+    # As the test of its colours makes it of a light one.
+    assert '<body class="jp-Notebook theme-dark"' in page
+    assert 'data-jp-theme-light="false" data-jp-theme-name="JupyterLab Dark"' in page
+    assert "static/theme-dark.css" in page
+    assert "theme-light.css" not in page
     status, text = ask(app, "/")
     assert status == 503
     assert "Too many visitors are here just now" in text
     assert "#111" in text
     app.expect_kernels(1)
+    app.expect_kernels(0)
 
 
 @pytest.mark.req("APP-2")
-@pytest.mark.parametrize(
-    ("cell", "why"),
-    [(f"raise RuntimeError('{CANARY}')", CANARY), ("import os; os._exit(3)", "DeadKernelError")],
-)
 def test_a_page_that_fails_says_so_in_words_and_shows_nothing_of_why(
-    make: Any, tmp_path: Path, cell: str, why: str
+    make: Any, tmp_path: Path
 ) -> None:
-    served = notebook(tmp_path / "mine.ipynb", "'before'", cell, "'never'")
+    fatal = {f"raise RuntimeError('{CANARY}')": CANARY, "import os; os._exit(3)": "DeadKernelError"}
+    served = notebook(tmp_path / "mine.ipynb")
     app = make("--notebook", served)
-    status, page = ask(app, "/")
-    assert status == 200
-    assert "This page cannot be shown just now." in page
-    assert CANARY not in page
-    assert "show_tracebacks" not in page
-    assert why in app.said(), "whoever runs it must see why"
-
-
-def test_what_visitors_cannot_mend_is_told_in_the_log(make: Any) -> None:
-    app = make()
-    (app.workspace / "config.toml").write_text("[visitors]\nimages_per_day = 'many'")
-    status, page = ask(app, "/")
-    assert status == 200
-    assert "Whoever runs it finds why in the log." in page
-    assert "config.toml" not in page
-    assert "show_tracebacks" not in page
-    said = app.said()
-    assert said.count("config.toml: visitors_images_per_day must be a whole number") == 1
-    assert "\x1b" not in said
+    for cell, why in fatal.items():
+        notebook(served, "'before'", cell, "'never'")
+        assert why not in app.said()
+        status, page = ask(app, "/")
+        assert status == 200
+        assert "This page cannot be shown just now." in page
+        assert CANARY not in page
+        assert "show_tracebacks" not in page
+        assert why in app.said(), "whoever runs it must see why"
 
 
 SHOW = (

@@ -27,23 +27,24 @@ from pathlib import Path
 import psutil
 import pytest
 from packaging.utils import canonicalize_name
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
-from tests.browser.ensure_browser import NoBrowserError, find_browser
+from tests.browser.ensure_browser import browser_or_skip
 from tests.browser.lab_world import ConsoleLog, LabPage, eventually
 from tests.browser.servers import TOKEN, JupyterServer
-from tests.package.clean_install import closure, link, run
+from tests.package.clean_install import closure, link, link_file, run
 
 REPOSITORY = Path(__file__).parents[2]
 BINDER = REPOSITORY / "binder"
 APP = "voila/render/notebooks/app.ipynb"  # as in the links of the README
 LAB = "lab/tree/notebooks/00_quickstart.ipynb"
 BASE_URL = "/user/somebody-image-workbench-a1b2c3/"
+PACKAGES = "workbench/frontend/node_modules"
 _PIN = re.compile(r"^([a-z0-9-]+)==([^ ;]+)", re.MULTILINE)
 
 pytestmark = [
     pytest.mark.timeout(300),
-    pytest.mark.skipif(os.name == "nt", reason="Binder's images are Linux"),
+    pytest.mark.skipif(os.name == "nt", reason="Not on Windows: Binder's images are Linux."),
 ]
 
 
@@ -72,6 +73,15 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
     folder = tmp_path_factory.mktemp("binder")
     checkout = folder / "checkout"
     clone(checkout)
+    # What `npm ci` makes of the lock file takes longer than all the rest. Without it: see below.
+    packages = REPOSITORY / PACKAGES
+    if packages.is_dir():
+        shutil.copytree(packages, checkout / PACKAGES, symlinks=True, copy_function=link_file)
+    return build(checkout, folder)
+
+
+def build(checkout: Path, folder: Path) -> Image:
+    """What repo2docker does with a checkout."""
     venv.create(folder / "environment", with_pip=False)
     for name in ("pip", *dict(pins(checkout / "binder" / "requirements.txt"))):
         link(distribution(name), folder / "environment")
@@ -123,10 +133,7 @@ def session(image: Image) -> Iterator[JupyterServer]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    try:
-        found = find_browser()
-    except NoBrowserError as error:
-        pytest.skip(str(error).splitlines()[0])
+    found = browser_or_skip()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(**found.launch_options)
         yield browser
@@ -167,9 +174,22 @@ def test_the_image_has_the_package_with_all_it_needs_and_no_tools(image: Image) 
     needed = {canonicalize_name(found.name) for found in closure(Distribution.at(info))}
     assert needed <= set(dict(pins(BINDER / "requirements.txt")))
     assert json.loads((info / "direct_url.json").read_text())["dir_info"] == {}  # not editable
-    assert (info.parent / "workbench" / "widgets" / "static" / "workbench.js").stat().st_size > 20e3
-    assert not (image.checkout / "workbench" / "frontend" / "node_modules").exists()
+    expect_built(image)
     assert run(image.python, "-m", "pip", "check", cwd=image.checkout).startswith("No broken")
+
+
+def expect_built(image: Image) -> None:
+    (package,) = image.python.parents[1].glob("lib/python*/site-packages/workbench")
+    assert (package / "widgets" / "static" / "workbench.js").stat().st_size > 20e3
+    assert not (image.checkout / PACKAGES).exists()
+
+
+@pytest.mark.faults  # long
+@pytest.mark.req("APP-3")
+def test_the_front_end_is_built_where_nothing_of_it_is_there(tmp_path: Path) -> None:
+    clone(tmp_path / "checkout")
+    assert not (tmp_path / "checkout" / PACKAGES).exists()
+    expect_built(build(tmp_path / "checkout", tmp_path))
 
 
 @pytest.mark.req("APP-3")
@@ -197,6 +217,7 @@ def test_the_link_to_the_app_shows_the_widget_alone_and_makes_a_picture(
     console.watch(page)
     page.goto(session.url(APP))
     root = page.locator(".wbx[data-widget='Workbench']")
+    choose_count(root, 2)
     root.get_by_test_id("prompt").fill("a red fox in the snow, birch trees")
     root.get_by_test_id("generate").click()
     done = root.locator("[data-testid=generation][data-status=completed]")
@@ -220,6 +241,13 @@ def test_the_link_to_the_app_shows_the_widget_alone_and_makes_a_picture(
     eventually(session.kernels, lambda kernels: kernels == [])
 
 
+def choose_count(root: Locator, count: int) -> None:
+    """How many pictures; each takes a second to paint."""
+    field = root.get_by_test_id("count")
+    field.fill(str(count))
+    field.press("Enter")
+
+
 @pytest.mark.req("APP-3", "LIVE-7")
 def test_the_link_to_jupyterlab_opens_a_notebook_on_the_same_pictures(
     session: JupyterServer, page: Page
@@ -228,6 +256,7 @@ def test_the_link_to_jupyterlab_opens_a_notebook_on_the_same_pictures(
     notebook = lab.open(session.folder / "notebooks" / "app.ipynb")
     notebook.run_all()
     root = notebook.widget()
+    choose_count(root, 1)
     root.get_by_test_id("prompt").fill("a lighthouse in a storm")
     root.get_by_test_id("generate").click()
     done = root.locator("[data-testid=generation][data-status=completed]")

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
-from tests.browser.ensure_browser import NoBrowserError, find_browser
+from tests.browser.ensure_browser import browser_or_skip
 from tests.browser.lab_world import ConsoleLog, LabPage
 from tests.browser.servers import JupyterServer
-from tests.package.clean_install import clean_install, run
+from tests.package.clean_install import run
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -35,15 +35,9 @@ print(json.dumps({{
 """
 
 
-@pytest.fixture(scope="module")
-def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Python of a clean environment."""
-    return clean_install(wheel, tmp_path_factory.mktemp("clean") / "environment")
-
-
-def test_the_built_front_end_is_installed_and_small(python: Path, tmp_path: Path) -> None:
-    told = json.loads(run(python, "-c", PROBE, cwd=tmp_path))
-    assert Path(told["file"]).is_relative_to(python.parents[1])
+def test_the_built_front_end_is_installed_and_small(clean_python: Path, tmp_path: Path) -> None:
+    told = json.loads(run(clean_python, "-c", PROBE, cwd=tmp_path))
+    assert Path(told["file"]).is_relative_to(clean_python.parents[1])
     assert told["recorded"] == told["version"]
     assert "builtin" in told["providers"]
     assert told["strangers"] == []
@@ -53,15 +47,15 @@ def test_the_built_front_end_is_installed_and_small(python: Path, tmp_path: Path
 
 
 @pytest.fixture
-def installed(python: Path, tmp_path: Path) -> Iterator[JupyterServer]:
+def installed(clean_python: Path, tmp_path: Path) -> Iterator[JupyterServer]:
     """JupyterLab of the clean environment, on a machine that has no node."""
     programs = tmp_path / "programs"
     programs.mkdir()
     server = JupyterServer(
         tmp_path / "root",
         tmp_path / "home",
-        command=(python.with_name("jupyter-workbench"), "lab", "--no-browser"),
-        environment={"PATH": f"{python.parent}:{programs}"},
+        command=(clean_python.with_name("jupyter-workbench"), "lab", "--no-browser"),
+        environment={"PATH": f"{clean_python.parent}:{programs}"},
     )
     server.start()
     yield server
@@ -71,10 +65,7 @@ def installed(python: Path, tmp_path: Path) -> Iterator[JupyterServer]:
 def test_a_widget_of_the_installed_wheel_makes_a_picture_in_jupyterlab(
     installed: JupyterServer,
 ) -> None:
-    try:
-        found = find_browser()
-    except NoBrowserError as error:
-        pytest.skip(str(error).splitlines()[0])
+    found = browser_or_skip()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(**found.launch_options)
         page = browser.new_page(viewport={"width": 1280, "height": 900})
@@ -85,6 +76,8 @@ def test_a_widget_of_the_installed_wheel_makes_a_picture_in_jupyterlab(
         try:
             notebook.run_all()
             root = notebook.widget()
+            root.get_by_test_id("count").fill("1")
+            root.get_by_test_id("count").press("Enter")
             root.get_by_test_id("prompt").fill("a red fox in the snow")
             root.get_by_test_id("generate").click()
             done = root.locator("[data-testid=generation][data-status=completed]")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.package.clean_install import clean_install, closure, link, run
+from tests.package.clean_install import closure, copied, link, run
 
 EXAMPLE = Path(__file__).parents[1] / "example_plugin"
 PROBE = """
@@ -33,13 +33,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def python(wheel: Path, folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def python(clean_python: Path, folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The Python of an environment with the workbench's wheel and the plugin's."""
     place = tmp_path_factory.mktemp("beside")
     build = (sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-index")
     run(*build, "--no-build-isolation", "--wheel-dir", place, folder, cwd=place)
     (plugin,) = place.glob("workbench_harmonograph-1.0.0-*.whl")
-    python = clean_install(wheel, place / "environment")
+    python = copied(clean_python, place / "environment")
     pip = (sys.executable, "-m", "pip", "--python", python)
     run(*pip, "install", "--quiet", "--no-deps", "--no-index", plugin, cwd=place)
     return python

@@ -15,7 +15,7 @@ import nbformat
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
-from tests.browser.ensure_browser import NoBrowserError, find_browser
+from tests.browser.ensure_browser import browser_or_skip
 from tests.browser.servers import JupyterServer
 
 REPOSITORY = Path(__file__).parents[2]
@@ -70,13 +70,10 @@ def test_a_port_that_is_taken_is_an_error_and_not_another_port(lab: JupyterServe
 @pytest.mark.faults  # long
 @pytest.mark.req("APP-1", "LAY-10")
 def test_every_cell_of_the_tour_runs_in_a_real_jupyterlab(lab: JupyterServer) -> None:
-    try:
-        browser_here = find_browser()
-    except NoBrowserError as error:
-        pytest.skip(str(error).splitlines()[0])
+    found = browser_or_skip()
     ARTIFACTS.mkdir(exist_ok=True)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(**browser_here.launch_options)
+        browser = playwright.chromium.launch(**found.launch_options)
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         page.goto(lab.url(f"lab/tree/{TOUR}"))
         run_all(page, lab.folder / TOUR)

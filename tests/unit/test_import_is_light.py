@@ -106,9 +106,6 @@ def is_heavy(module: str) -> bool:
     )
 
 
-@pytest.mark.skipif(
-    not (REPOSITORY / "workbench" / "__init__.py").exists(), reason="the package is not there yet"
-)
 def test_importing_the_package_has_no_effect() -> None:
     report = effects_of_importing("workbench", REPOSITORY)
     assert report["seen"] == []

@@ -7,6 +7,7 @@ import os
 import stat
 from pathlib import Path
 
+import keyring
 import pytest
 
 from workbench.errors import ConfigurationError, InvalidRequest
@@ -14,6 +15,7 @@ from workbench.providers import keys
 from workbench.providers.redaction import Secret
 
 CANARY = "canary-0123456789abcdef"
+the_systems_keyring = keys._keyring
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +46,17 @@ class Ring:
         return self.kept.get((service, name))
 
     def delete_password(self, service: str, name: str) -> None:
+        if self.locked:
+            raise RuntimeError("locked")
         del self.kept[service, name]
+
+
+@pytest.fixture
+def ring(place: Path, monkeypatch: pytest.MonkeyPatch) -> Ring:
+    """The system's keyring for this test."""
+    ring = Ring()
+    monkeypatch.setattr(keys, "_keyring", lambda: ring)
+    return ring
 
 
 def test_the_environment_comes_first_and_white_space_is_dropped(
@@ -74,7 +86,7 @@ def test_a_key_in_the_file_is_for_its_owner_only(place: Path) -> None:
     assert stat.S_IMODE((place / f"{keys.FILE}.lock").stat().st_mode) == 0o600
 
 
-@pytest.mark.skipif(os.name != "posix", reason="rights of files are POSIX's")
+@pytest.mark.skipif(os.name != "posix", reason="Not on Windows: the test is about modes of files.")
 def test_a_file_that_others_may_read_is_refused_with_what_to_do(place: Path) -> None:
     keys.keep("zoo", CANARY)
     (place / keys.FILE).chmod(0o640)
@@ -83,7 +95,7 @@ def test_a_file_that_others_may_read_is_refused_with_what_to_do(place: Path) -> 
     assert CANARY not in str(caught.value)
 
 
-@pytest.mark.skipif(os.name != "posix", reason="links of POSIX")
+@pytest.mark.skipif(os.name != "posix", reason="Not on Windows: the test makes symbolic links.")
 def test_a_link_in_its_place_is_not_followed(place: Path, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.write_text(json.dumps({"zoo": {"key": CANARY}}))
@@ -113,10 +125,8 @@ def test_what_cannot_be_a_key_is_refused_without_being_repeated(place: Path, key
 
 @pytest.mark.req("PRV-7")
 def test_a_keyring_is_used_where_there_is_one_and_the_file_only_says_so(
-    place: Path, monkeypatch: pytest.MonkeyPatch
+    place: Path, ring: Ring
 ) -> None:
-    ring = Ring()
-    monkeypatch.setattr(keys, "_keyring", lambda: ring)
     assert keys.keep("zoo", CANARY) == "keyring"
     assert CANARY not in (place / keys.FILE).read_text()
     keys._of_keyring.clear()
@@ -127,17 +137,15 @@ def test_a_keyring_is_used_where_there_is_one_and_the_file_only_says_so(
     with pytest.raises(ConfigurationError, match="Unlock"):
         keys.find("zoo")
     ring.locked = False
-    assert keys.forget("zoo")
+    assert keys.forget("zoo") == "removed"
     assert ring.kept == {}
     assert keys.find("zoo") is None
 
 
 def test_a_keyring_that_takes_nothing_leaves_the_file(
-    place: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ring: Ring, caplog: pytest.LogCaptureFixture
 ) -> None:
-    ring = Ring()
     ring.locked = True
-    monkeypatch.setattr(keys, "_keyring", lambda: ring)
     assert keys.keep("zoo", CANARY) == "file"
     assert keys.find("zoo") == Secret(CANARY)
     assert "The keyring does not take the key of zoo (RuntimeError)" in caplog.text
@@ -145,12 +153,73 @@ def test_a_keyring_that_takes_nothing_leaves_the_file(
 
 
 def test_a_keyring_that_deletes_nothing_is_named_so_that_one_can_look(
+    ring: Ring, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert keys.keep("zoo", CANARY) == "keyring"
+    ring.locked = True
+    assert keys.forget("zoo") == "keyring"
+    assert ring.kept
+    assert keys.find("zoo") is None
+    assert "The keyring does not delete the key of zoo (RuntimeError)" in caplog.text
+    assert keys.SERVICE in keys.LEFT
+    assert keys.forget("zoo") is None
+
+
+def test_a_key_that_somebody_deleted_in_the_keyring_is_removed(
+    ring: Ring, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert keys.keep("zoo", CANARY) == "keyring"
+    ring.kept.clear()  # by hand: the ring raises KeyError
+    assert keys.forget("zoo") == "removed"
+    assert caplog.text == ""
+
+
+ODD_RING = """
+import os
+from keyring.backend import KeyringBackend
+
+class Odd(KeyringBackend):
+    priority = -1  # the library keeps it, and no later test in this process is to get it
+
+    def __init__(self):
+        if os.environ.get("PYTHON_KEYRING_BACKEND") == "odd_ring.Odd":
+            raise LookupError("no session, and it repeats what it was told")
+
+    def get_password(self, service, name): ...
+    def set_password(self, service, name, value): ...
+    def delete_password(self, service, name): ...
+"""
+
+
+@pytest.mark.parametrize("named", ["odd_ring.Odd", "odd_ring.Nobody", "no_such_module.Ring"])
+def test_a_keyring_that_cannot_begin_leaves_the_file_and_is_told_of(
+    named: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    (tmp_path / "odd_ring.py").write_text(ODD_RING)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(keys, "_keyring", the_systems_keyring)
+    monkeypatch.setattr(keyring.core, "_keyring_backend", None)  # it chooses anew
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", named)
+    assert keys.keep("zoo", CANARY) == "file"
+    assert keys.find("zoo") == Secret(CANARY)
+    assert "The system's keyring cannot be used (" in caplog.text
+    assert "no session" not in caplog.text
+
+
+@pytest.mark.req("PRV-7")
+def test_a_key_in_a_keyring_that_is_gone_is_an_error_and_not_no_key(
     place: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    ring = Ring()
-    monkeypatch.setattr(keys, "_keyring", lambda: ring)
-    assert keys.keep("zoo", CANARY) == "keyring"
-    ring.kept.clear()  # deleted by hand: KeyError
-    assert keys.forget("zoo")
+    with monkeypatch.context() as there:
+        ring = Ring()
+        there.setattr(keys, "_keyring", lambda: ring)
+        assert keys.keep("zoo", CANARY) == "keyring"
+    keys._of_keyring.clear()  # another process, in a session without a keyring
+    with pytest.raises(ConfigurationError, match="Enter the key anew"):
+        keys.find("zoo")
+    assert keys.forget("zoo") == "keyring"
+    assert "look for it under 'image-workbench'" in caplog.text
     assert keys.find("zoo") is None
-    assert "The keyring does not delete the key of zoo (KeyError)" in caplog.text

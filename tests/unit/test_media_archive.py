@@ -231,7 +231,9 @@ def test_a_full_disk_leaves_no_half_archive(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="links of POSIX")
+@pytest.mark.skipif(
+    sys.platform == "win32", reason="Not on Windows: the test makes symbolic links."
+)
 def test_links_are_neither_followed_nor_written_through(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_bytes(b"secret")

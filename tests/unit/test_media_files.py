@@ -22,7 +22,9 @@ from workbench.media import files as files_module
 DATA = b"not checked here" * 1000
 ID = hashlib.sha256(DATA).hexdigest()
 
-posix = pytest.mark.skipif(sys.platform == "win32", reason="modes and links of POSIX")
+posix = pytest.mark.skipif(
+    sys.platform == "win32", reason="Not on Windows: the test is about modes and links of files."
+)
 
 
 @pytest.fixture
@@ -284,7 +286,8 @@ def test_a_full_disk_leaves_nothing_behind(
 
 
 @pytest.mark.skipif(
-    sys.platform != "linux" or os.geteuid() != 0, reason="needs to mount a small file system"
+    sys.platform != "linux" or os.geteuid() != 0,
+    reason="Linux as root only: the test mounts a small disk and fills it.",
 )
 def test_a_really_full_file_system_is_reported_and_recovers(tmp_path: Path) -> None:
     import subprocess
@@ -297,7 +300,7 @@ def test_a_really_full_file_system_is_reported_and_recovers(tmp_path: Path) -> N
         check=False,
     )
     if made.returncode:
-        pytest.skip("mounting is not allowed here")
+        pytest.skip("Needs a machine (or container) that lets root mount a small disk.")
     try:
         store = FileStore(place / "media")
         big = bytes(400_000)
@@ -352,7 +355,9 @@ def test_content_and_name_are_synced_in_this_order(
     assert steps == ["rename", "rename"]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="folders cannot be synced there")
+@pytest.mark.skipif(
+    sys.platform == "win32", reason="Not on Windows: folders cannot be synced to the disk there."
+)
 def test_file_systems_that_cannot_sync_folders_are_good_enough(
     store: FileStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

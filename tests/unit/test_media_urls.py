@@ -368,7 +368,10 @@ async def test_cookies_are_neither_kept_nor_sent(server: Server) -> None:
     assert "ookie" not in server.requests[1]
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="makes a certificate with openssl")
+@pytest.mark.skipif(
+    shutil.which("openssl") is None,
+    reason="Needs the program openssl, which makes a certificate: install the package openssl.",
+)
 async def test_tls_checks_the_name_though_the_address_is_pinned(
     server: Server, tmp_path: Path
 ) -> None:

@@ -139,6 +139,12 @@ async def test_a_key_of_another_program_is_not_lost_where_a_loop_runs(place: Pat
     assert set(json.loads(file.read_text())) == {"mine", "again"}
 
 
+def open_here(file: Path) -> int:
+    """How often this process has a file open, where the system tells."""
+    told = Path("/proc/self/fd")
+    return sum(one.resolve() == file for one in told.iterdir()) if told.exists() else 0
+
+
 def test_who_holds_it_too_long_is_told_of_and_nothing_is_lost(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -150,6 +156,7 @@ def test_who_holds_it_too_long_is_told_of_and_nothing_is_lost(
         ):
             raise AssertionError("it is held by somebody else")
         assert keys.find("zoo") == Secret(CANARY)  # reading waits for nobody
+        assert open_here(place / f"{keys.FILE}.lock") == 0
         assert other.poll() is None
     assert keys.forget("zoo")
 

@@ -17,7 +17,7 @@ REPOSITORY = Path(__file__).parents[2]
 def collect(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"]
     return subprocess.run(
-        [*command, *arguments],
+        [*command, "--assert=plain", *arguments],  # it runs no test
         check=False,
         capture_output=True,
         text=True,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +21,11 @@ from workbench.testing.pictures import png
 from workbench.testing.providers import FakeProvider, Gate, Picture
 
 Open = Callable[..., Process]
+
+
+class Speechless(Exception):
+    def __str__(self) -> str:
+        return self.reason  # type: ignore[attr-defined,no-any-return]
 
 
 @pytest.fixture
@@ -123,6 +130,47 @@ def test_a_cancel_stops_its_target_and_no_neighbour(opening: Open) -> None:
     assert here.statuses(batch) == ["cancelled", "completed"]
     assert here.attempts(batch)[0].state == "cancelled"
     gates[0].open()
+
+
+def test_a_provider_that_fails_at_the_cancel_and_at_the_close_is_told_of_in_the_log(
+    opening: Open,
+) -> None:
+    class Stream:
+        def __init__(self, events: Any) -> None:
+            self.events = events
+
+        def __aiter__(self) -> Any:
+            return self
+
+        async def __anext__(self) -> Any:
+            return await anext(self.events)
+
+        async def aclose(self) -> None:
+            await self.events.aclose()
+            raise LookupError("nothing to close")
+
+    class Clumsy(FakeProvider):
+        def events(self, request: Any, ref: Any) -> Any:
+            return Stream(super().events(request, ref))
+
+        async def cancel(self, ref: Any) -> None:
+            raise TimeoutError
+
+    gate = Gate()
+    remote = JobRef("remote")
+    provider = Clumsy(script=lambda r: [gate, Picture()], on_submit=lambda r: remote)
+    here = opening(provider)
+    batch = here.submit()
+    gate.wait_reached()
+    here.cancel(here.one(batch).id)
+    here.ended(batch)
+    here.until(lambda: "close cleanly" in here.notes() and "cancel" in here.notes())
+    assert here.statuses(batch) == ["cancelled"]
+    assert sorted(here.notes().splitlines()) == [
+        "Fake did not close cleanly: nothing to close",
+        "The cancel did not reach Fake: TimeoutError",
+    ]
+    gate.open()
 
 
 def test_a_cancel_within_a_job_of_several_keeps_the_others(opening: Open) -> None:
@@ -384,3 +432,40 @@ def test_settings_bound_how_many_jobs_run_here(opening: Open) -> None:
     assert len(here.runner.running) == 3
     gate.open()
     here.ended(batch)
+
+
+@pytest.mark.parametrize("where", ["submit", "events", "aclose"])
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (asyncio.CancelledError, "it cancelled itself"),
+        (SystemExit, "it wanted to end the program"),
+        (Speechless, "Speechless (no text: AttributeError)"),
+    ],
+)
+def test_whatever_a_provider_raises_ends_its_job_and_is_told(
+    opening: Open, where: str, error: type[BaseException], said: str
+) -> None:
+    class Odd(FakeProvider):
+        async def submit(self, request: Any) -> JobRef:
+            if where == "submit":
+                raise error
+            return await super().submit(request)
+
+        async def events(self, request: Any, ref: Any) -> Any:
+            if where == "events":
+                raise error
+            try:
+                async for event in super().events(request, ref):
+                    yield event
+            finally:
+                if where == "aclose":
+                    raise error
+
+    here = opening(Odd())
+    batch = here.submit()
+    here.ended(batch)
+    here.until(lambda: said in here.notes())
+    assert here.statuses(batch) == ["completed" if where == "aclose" else "failed"]
+    # And the loop is there for the next one.
+    here.ended(here.submit())

@@ -7,6 +7,7 @@ import contextlib
 import math
 import os
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -160,7 +161,27 @@ def test_an_error_that_nobody_waits_for_is_reported() -> None:
     assert [type(error) for error in seen] == [ValueError]
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_task_that_calls_exit_is_reported_and_ends_no_engine() -> None:
+    seen: list[BaseException | None] = []
+    engine = EngineLoop(on_exception=lambda _text, error: seen.append(error))
+    engine.start()
+
+    async def leaves() -> None:
+        sys.exit(3)
+
+    async def answers() -> str:
+        return "here"
+
+    left = [engine.submit(leaves()) for _ in range(2)]
+    assert engine.submit(answers()).result(WAIT_S) == "here"
+    for future in left:
+        with pytest.raises(SystemExit):
+            future.result(WAIT_S)
+    engine.stop()
+    assert [type(error) for error in seen] == [SystemExit, SystemExit]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Not on Windows: the test forks a process.")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_forked_child_has_no_engine(engine: EngineLoop) -> None:
     child = os.fork()
@@ -244,6 +265,26 @@ async def test_a_pulse_keeps_its_distance_unless_it_is_urgent() -> None:
     assert len(runs) == 2
     pulse.beat()
     await pulse.stop()
+
+
+async def test_a_bug_in_a_pulse_is_told_and_the_next_beat_is_heard() -> None:
+    told: list[BaseException] = []
+    runs: list[int] = []
+
+    async def work() -> float:
+        runs.append(1)
+        if len(runs) == 1:
+            raise ZeroDivisionError("a bug")
+        return 0.0
+
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _loop, context: told.append(context["exception"]))
+    pulse = Pulse(work)
+    await pulse.settle()
+    await pulse.settle()
+    await pulse.stop()
+    assert len(runs) == 2
+    assert [str(error) for error in told] == ["a bug"]
 
 
 async def test_a_stop_reaches_a_wait_and_nothing_else() -> None:

@@ -22,7 +22,9 @@ from workbench.store.bell import Bell
 from workbench.store.liveness import OwnerLock, dead_owners, is_alive, remove_dead
 from workbench.store.locks import FileLock, is_locked
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no bell there: polling only")
+pytestmark = pytest.mark.skipif(
+    sys.platform == "win32", reason="Not on Windows: processes look for changes there by the clock."
+)
 REPOSITORY = Path(__file__).parents[2]
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import until
 from workbench.errors import (
     EngineClosed,
     WorkspaceBusy,
@@ -53,12 +54,6 @@ def keys(db: Database) -> set[str]:
             "created_at",
             "feed_floor",
         }
-
-
-def until(condition: Callable[[], object]) -> None:
-    """Wait for something that another thread or process does; the test's time limit ends it."""
-    while not condition():
-        time.sleep(0.005)
 
 
 class Turned:
@@ -203,7 +198,9 @@ def test_listeners_hear_of_commits_with_changes_only(db: Database) -> None:
     assert len(heard) == 1
 
 
-def test_a_listener_that_fails_harms_nobody(db: Database, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_listener_that_fails_harms_nobody_and_the_event_log_tells_of_it_once(
+    db: Database,
+) -> None:
     heard: list[int] = []
 
     def broken() -> None:
@@ -216,9 +213,15 @@ def test_a_listener_that_fails_harms_nobody(db: Database, caplog: pytest.LogCapt
         tx.changed = True
 
     db.write(change).result()
-    db.write(put("a")).result()
-    assert heard == [1]
-    assert "a listener of commits failed" in caplog.text
+    db.write(change).result()
+    db.write(put("a")).result()  # after the line of the log
+    assert heard == [1, 1]
+    with db.reading() as reader:
+        lines = reader.all("SELECT level, kind, text, data FROM log")
+    assert [tuple(line)[:3] for line in lines] == [
+        ("error", "store", "A listener of commits failed: ValueError: bell broken")
+    ]
+    assert 'raise ValueError(\\"bell broken\\")' in lines[0]["data"]
 
 
 def test_readers_cannot_write(db: Database) -> None:
@@ -540,7 +543,7 @@ def test_reading_notices_a_deleted_log_too(db: Database) -> None:
 
 def test_another_connection_on_the_deleted_log_is_named(db: Database) -> None:
     if not Path("/proc/self/fd").exists():
-        pytest.skip("needs /proc")
+        pytest.skip("Linux only: the test needs /proc, which tells who has a file open.")
     db.write(put("before")).result()
     forgotten = sqlite3.connect(db.path)
     forgotten.execute("SELECT count(*) FROM meta").fetchall()

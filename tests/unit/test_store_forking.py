@@ -15,7 +15,9 @@ import pytest
 from workbench.store import forking
 from workbench.store.forking import Gate, in_sqlite, others_import
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+pytestmark = pytest.mark.skipif(
+    not hasattr(os, "fork"), reason="Not on Windows: the tests fork processes."
+)
 
 
 @pytest.fixture

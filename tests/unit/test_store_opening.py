@@ -20,7 +20,9 @@ from workbench.store.sqlite import connect, migrate, queries
 from workbench.store.sqlite.database import Database
 
 REPOSITORY = Path(__file__).parents[2]
-posix_only = pytest.mark.skipif(sys.platform == "win32", reason="modes and owners of POSIX")
+posix_only = pytest.mark.skipif(
+    sys.platform == "win32", reason="Not on Windows: the test is about modes and owners of files."
+)
 
 
 @pytest.fixture
@@ -113,7 +115,10 @@ def test_a_linked_folder_is_followed(folder: Path, tmp_path: Path) -> None:
 
 
 @posix_only
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs root to chown")
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0,
+    reason="As root only: the test gives a file to another user.",
+)
 @pytest.mark.parametrize("name", [".", connect.DATABASE])
 def test_another_users_folder_or_file_is_refused(folder: Path, name: str) -> None:
     made(folder)
@@ -339,7 +344,7 @@ def test_without_locks_the_words_in_the_lease_decide(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if sys.platform == "win32":
-        pytest.skip("flock")
+        pytest.skip("Not on Windows: the test takes flock away, which Windows has not.")
     import errno
     import fcntl
 

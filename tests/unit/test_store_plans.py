@@ -150,7 +150,9 @@ def test_what_is_asked_at_each_wake_is_one_indexed_look(
         "generation views",
         "batch views",
         "topic views",
+        "topic page",
         "pictures",
+        "pictures in the trash",
         "feed",
         "feed upwards",
         "of batches",
@@ -158,6 +160,7 @@ def test_what_is_asked_at_each_wake_is_one_indexed_look(
         "walk",
         "walk back",
         "deletion",
+        "active count",
         "prompts",
         "durations",
         "balances",
@@ -181,7 +184,9 @@ def test_no_list_scans_a_table(
         "batches": lambda: store.batches(ADA, batch.topic_id),
         "generation views": lambda: store.generation_views(ADA, [picture.id]),
         "batch views": lambda: store.batch_views(ADA, [batch.id]),
-        "topic views": lambda: store.topic_views(ADA),
+        "topic views": lambda: store.topic_views(ADA, [batch.topic_id]),
+        "topic page": lambda: store.topic_page(ADA, cursor="t1.n.9.9"),
+        "pictures in the trash": lambda: store.trashed_pictures(ADA, [picture.id]),
         "pictures": lambda: store.pictures(ADA, [picture.id]),
         "feed": lambda: store.batch_page(ADA, batch.topic_id, cursor="b1.n.9"),
         "feed upwards": lambda: store.batch_page(
@@ -192,6 +197,7 @@ def test_no_list_scans_a_table(
         "walk": lambda: store.walk(ADA, picture.id, direction="next", limit=9),
         "walk back": lambda: store.walk(ADA, picture.id, direction="previous", limit=9),
         "deletion": lambda: store.deletion(ADA, batch.topic_id),
+        "active count": lambda: store.active_count(ADA, batch.topic_id),
         "prompts": lambda: store.prompts(ADA),
         "durations": lambda: store.durations(ADA, "painter:oil"),
         "balances": lambda: store.balance_views(ADA),
@@ -204,7 +210,7 @@ def test_no_list_scans_a_table(
 
 
 @pytest.mark.req("LBX-1", "FEED-5")
-@pytest.mark.parametrize("direction", ["next", "previous"])
+@pytest.mark.parametrize("direction", ["next", "previous", "first", "last"])
 def test_a_walk_and_a_page_sort_nothing(
     store: SqliteStore, monkeypatch: pytest.MonkeyPatch, direction: str
 ) -> None:

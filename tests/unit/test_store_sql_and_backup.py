@@ -5,12 +5,12 @@ from __future__ import annotations
 import sqlite3
 import stat
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.waiting import until
 from workbench.errors import (
     InvalidRequest,
     StoreError,
@@ -50,12 +50,6 @@ def keys(db: Database) -> set[str]:
             "created_at",
             "feed_floor",
         }
-
-
-def until(condition: Callable[[], object]) -> None:
-    """Wait for something that another thread or process does; the test's time limit ends it."""
-    while not condition():
-        time.sleep(0.005)
 
 
 # -- sql --------------------------------------------------------------------------------------

@@ -49,7 +49,9 @@ def test_what_hangs_after_its_timeout_ends_its_process_and_says_where(tmp_path: 
     assert 'test_hangs.py", line 8 in test_that_does_not_let_go' in done.stderr
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="execnet's workers die differently there")
+@pytest.mark.skipif(
+    sys.platform == "win32", reason="Not on Windows: workers of pytest-xdist die differently there."
+)
 def test_under_xdist_the_rest_goes_on(tmp_path: Path) -> None:
     done = run(tmp_path, "-n", "1")
     assert done.returncode == 1
