@@ -2,7 +2,7 @@
 # requirements.lock pins every package with its hashes.
 
 PYTHON ?= python3
-WORKERS ?= 2
+WORKERS ?= 3
 # For tests that wait: for emulators most of the time, for other processes half of it.
 PROVIDER_WORKERS ?= 5
 FAULT_WORKERS ?= 3
@@ -13,6 +13,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 FRONTEND := $(BIN)/python workbench/frontend/hatch_build.py
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Where it is set, every process compiles anew what it imports, which costs each kernel a second.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help install frontend lab app test test-faults test-diffusers browser lint format screenshots bench \
@@ -20,7 +22,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@echo '  Options: PYTHON=python3.12  WORKERS=2 (test processes)  ARGS="…" (passed on)'
+	@echo '  Options: PYTHON=python3.12  WORKERS=3 (test processes)  ARGS="…" (passed on)'
 
 install: $(STAMP) ## .venv with everything from the lock file, and this checkout in it
 
@@ -73,7 +75,7 @@ format: $(STAMP) ## let ruff put the code in shape
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-screenshots: frontend browser ## every state of the widgets in a real JupyterLab, for people to look at
+screenshots: frontend browser ## every state of widgets and app, to be looked at; ARGS="lightbox" for some
 	$(BIN)/python tests/browser/screenshots.py $(ARGS)
 
 bench: frontend ## the benchmarks; ARGS="PF-8" for some of them
