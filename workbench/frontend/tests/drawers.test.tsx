@@ -40,6 +40,20 @@ test("Escape in a dialog over a drawer is the dialog's, and the next one the dra
   expect(el.querySelector(".wbx-drawer[data-out]")).toBeNull();
 });
 
+test("a drawer keeps the focus from a host that takes it unasked, until the next press or key", async () => {
+  await open();
+  const cell = document.body.appendChild(document.createElement("button"));
+  await act(() => get("open-topics").click());
+  const drawer = el.querySelector(".wbx-drawer[data-out]");
+  expect(document.activeElement).toBe(drawer);
+  cell.focus();
+  expect(document.activeElement).toBe(drawer);
+  cell.dispatchEvent(new PointerEvent("pointerdown", { bubbles: true }));
+  cell.focus();
+  expect(document.activeElement).toBe(cell);
+  cell.remove();
+});
+
 describe("beside the feed", () => {
   beforeEach(() => {
     vi.spyOn(HTMLElement.prototype, "getBoundingClientRect").mockReturnValue(new DOMRect(0, 0, 1700, 900));

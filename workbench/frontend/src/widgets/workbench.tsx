@@ -196,8 +196,19 @@ function useDrawerFocus(panel: { current: HTMLElement | null }, isOut: boolean):
   useLayoutEffect(() => {
     if (!isOut) return undefined;
     const before = document.activeElement;
-    panel.current?.focus({ preventScroll: true });
+    const takeFocus = (): void => panel.current?.focus({ preventScroll: true });
+    takeFocus();
+    // JupyterLab, told of the press that opened this, may focus a cell after it. Nobody asked for
+    // that: until the next press or key the focus comes back, or Escape would not close the drawer.
+    const untilInput = new AbortController();
+    const options = { capture: true, signal: untilInput.signal };
+    const stolen = (event: FocusEvent): void => {
+      if (!panel.current?.contains(event.target as Node)) takeFocus();
+    };
+    document.addEventListener("focusin", stolen, options);
+    for (const input of ["pointerdown", "keydown"]) window.addEventListener(input, () => untilInput.abort(), options);
     return () => {
+      untilInput.abort();
       // The part below is inert until this rendering is done.
       requestAnimationFrame(() => {
         if (before instanceof HTMLElement && before.isConnected) before.focus({ preventScroll: true });
