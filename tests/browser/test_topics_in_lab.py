@@ -160,7 +160,7 @@ def test_topics_are_switched_without_flash_and_deleted_after_asking_once(
     ids = bench.ids()
     bench.py(
         "running = ws.generate('slow', n=2, topic=birds, width=64, height=64,"
-        " params={'delay_ms': 500})"
+        " params={'delay_ms': 5000})"
     )
     expect(bench.cards("processing").first).to_be_visible()
     bench.topic_menu("Birds", "delete-topic")

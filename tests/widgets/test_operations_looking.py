@@ -34,7 +34,7 @@ def test_the_snapshot_has_the_parts_that_a_widget_asks_for(page):
     assert set(data["desk"]) >= set(protocol.DESK)
     assert data["feed"]["topic_id"] == batch.topic.id
     assert [row["id"] for row in data["feed"]["batches"]] == [batch.id]
-    assert data["workspace"].keys() == {"id", "title", "temporary"}
+    assert data["workspace"].keys() == {"id", "title", "temporary", "trash_days"}
     assert (data["user"], data["examples"]) == ("ada", list(EXAMPLES))
     assert json.loads(json.dumps(data)) == data
     few = snapshot(page.context(), {"balance"})

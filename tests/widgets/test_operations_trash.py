@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -10,6 +11,7 @@ from PIL import Image
 import workbench as wb
 from tests.widgets.pages import SMALL, Page
 from workbench.widgets.operations import looking
+from workbench.widgets.operations.snapshot import snapshot
 
 DAY_MS = 86_400_000
 
@@ -82,3 +84,16 @@ def test_a_long_trash_comes_in_pages_without_repeat_or_gap(idle, monkeypatch):
         # Another window brings the oldest of those back that are listed already.
         idle.ask("restore", entity="generation", id=found[-1])
     assert found == made[::-1]
+
+
+@pytest.mark.req("TOP-2")
+def test_how_long_the_trash_keeps_things_is_what_the_settings_say(workspace_home: Path) -> None:
+    folder = workspace_home / "ws"
+    folder.mkdir()
+    (folder / "config.toml").write_text("[trash]\nkeep_days = 7\n", "utf-8")
+    with wb.open(folder) as ws:
+        page = Page(ws)
+        assert snapshot(page.context(), ())["workspace"]["trash_days"] == 7
+        ws.create_topic("Foxes").delete()
+        (item,) = page.ask("trash")["items"]
+        assert item["kept_until"] == item["deleted_at"] + 7 * DAY_MS

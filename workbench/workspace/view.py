@@ -202,13 +202,14 @@ class View:
         return max(1, min(of_provider, engine.settings.runner_max_jobs))
 
     def info(self) -> dict[str, Any]:
-        """Return id and title of the workspace, and whether its disk is only there for a while."""
+        """Return id and title of the workspace, the days of its trash, whether its disk passes."""
         folder = self._workspace.path
         title = folder.parent.name if folder.name == FOLDER_NAME else folder.name
         return {
             "id": self._workspace._store.workspace_id,
             "title": title or "Workspace",
             "temporary": _is_temporary(folder),
+            "trash_days": self._workspace._engine.settings.trash_keep_days,
         }
 
     def identity_mode(self) -> str:

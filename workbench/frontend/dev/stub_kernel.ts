@@ -311,7 +311,7 @@ export class StubKernel {
     const has = (scope: string): boolean => this.scopes.includes(scope);
     const hello: Hello = {
       version: VERSION, widget: String(model.get("_widget")), user: "you", now: Date.now(),
-      workspace: { id: "w", title: "Workspace", temporary: this.state === "temporary" }, cursor: `c${this.seq}`,
+      workspace: { id: "w", title: "Workspace", temporary: this.state === "temporary", trash_days: 30 }, cursor: `c${this.seq}`,
       desk: this.desk, desk_rev: this.deskRev, voila: this.voila,
       identity: this.voila ? "anonymous" : "local",
       limits: this.left === null ? null : { images_per_day: 100, images_left: this.left, unfinished: 8, queue: 200 },

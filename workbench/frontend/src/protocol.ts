@@ -142,7 +142,8 @@ export interface VisitorLimits {
 
 export interface Hello {
   version: number; widget: string;
-  workspace: { id: string; title: string; temporary: boolean };
+  /** `trash_days`: how long what was deleted can be restored. */
+  workspace: { id: string; title: string; temporary: boolean; trash_days: number };
   /** How it is known who the user is. */
   identity: "local" | "jupyterhub" | "header" | "anonymous";
   voila: boolean;

@@ -124,3 +124,12 @@ test("people of a simple page reach the trash, too, and not the projects", async
   await view.click("open-trash");
   expect(view.all("trash-none")[0]!.textContent).toContain("The trash is empty");
 });
+
+test("the question before a deletion says how long this workspace keeps it", async () => {
+  const view = await show();
+  view.store.hello.value!.workspace.trash_days = 7;
+  const row = view.all("topic")[0]!.querySelector("button")!;
+  await act(() => void row.dispatchEvent(new KeyboardEvent("keydown", { key: "Delete", bubbles: true, cancelable: true })));
+  await wait();
+  expect(view.all("confirm")[0]!.textContent).toMatch(/images go to the trash for 7 days\./);
+});

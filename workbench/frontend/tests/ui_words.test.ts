@@ -12,7 +12,8 @@ import { ratioOf, RATIOS, sizeFor, valueOf } from "../src/widgets/sizes";
 test("texts choose the plural and fill in names, also inside a form", () => {
   expect(t("header.images", { count: 1 })).toBe("1 image");
   expect(t("header.images", { count: 1250 })).toBe("1,250 images");
-  expect(t("topics.delete_text", { count: 1 })).toBe("1 image goes to the trash for 30 days.");
+  expect(t("topics.delete_text", { count: 1, days: 30 })).toBe("1 image goes to the trash for 30 days.");
+  expect(t("topics.delete_none", { days: 1 })).toBe("It has no images. It stays in the trash for 1 day.");
   expect(fill("{count|{text} token|{text} tokens}", { count: 2, text: "2" })).toBe("2 tokens");
 });
 

@@ -39,10 +39,14 @@ export function deleteTopic(store: Store, topic: TopicRow): Promise<boolean> {
   });
 }
 
+/** How long the trash keeps what is deleted now. */
+export const trashDays = (store: Store): number => store.hello.peek()!.workspace.trash_days;
+
 /** What a topic's deletion takes, in sentences. */
 export async function deletionText(store: Store, topic: TopicRow): Promise<string> {
   const { images, active } = await store.call<Deletion>("deletion", { topic_id: topic.id });
-  const first = images > 0 ? t("topics.delete_text", { count: images }) : t("topics.delete_none");
+  const days = trashDays(store);
+  const first = images > 0 ? t("topics.delete_text", { count: images, days }) : t("topics.delete_none", { days });
   return active > 0 ? `${first} ${t("topics.delete_active", { count: active })}` : first;
 }
 

@@ -23,6 +23,7 @@ import {
   moveTopic,
   renameProject,
   renameTopic,
+  trashDays,
 } from "./topic_actions";
 import { TrashDialog } from "./late_dialogs";
 import { cancelAll, type Cancelling, cancelItem, cancelQuestion } from "./topic_cancel";
@@ -162,7 +163,7 @@ function ProjectHead({
       icon: "trash",
       danger: true,
       act: () => {
-        const text = topics.length > 0 ? t("projects.delete_text", { count: topics.length }) : t("projects.delete_empty");
+        const text = topics.length > 0 ? t("projects.delete_text", { count: topics.length, days: trashDays(store) }) : t("projects.delete_empty");
         doing.value = { kind: "delete-project", project, text };
       },
     },
