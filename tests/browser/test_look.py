@@ -22,7 +22,7 @@ bench = wb.Workbench(ws, height=600)
 bench.topic = topic
 bench"""
 WHOLE = 0.98  # of it is in view; half a pixel may be missing
-WORKING = "ws.generate('an owl', topic=topic, width=128, height=128, params={'delay_ms': 400})"
+WORKING = "ws.generate('an owl', topic=topic, width=128, height=128, params={'delay_ms': 2000})"
 # What is seen: the colours of the root, of a text and of the main button.
 COLOURS = """root => {
   const of = element => getComputedStyle(element);

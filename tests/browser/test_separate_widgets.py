@@ -179,7 +179,11 @@ def test_a_closed_widget_leaves_nothing_behind(make_lab: MakeLab) -> None:
     expect(tokens.page.locator(".wbx")).to_have_count(1)  # the one that stays
     eventually(lambda: tokens.page.evaluate(OPEN_COMMS, ids), lambda count: count == 0)
     tokens.py("parts.clear(); del part, config, box, feed, topics, balance, lightbox")
-    eventually(lambda: tokens.value("held()"), lambda now: bool(now == before))
+    # Fewer where something had still been on its way before.
+    eventually(
+        lambda: {what: held - before[what] for what, held in tokens.value("held()").items()},
+        lambda more: max(more.values()) <= 0,
+    )
     tokens.py("ws.grant(6, 'more')")
     expect(tokens.find("balance")).to_have_attribute("data-micro", "98000000")
 
