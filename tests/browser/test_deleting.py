@@ -47,6 +47,7 @@ def test_deleting_asks_only_for_topics_and_can_be_undone(make_lab: MakeLab) -> N
         "    ws.generate(title, n=2, width=256, height=256, topic=t, params={'fail': [1]}).wait()\n"
         "bench.topic = t"
     )
+    expect(root.get_by_test_id("topic-title")).to_have_text("Second")
     expect(root.locator(COMPLETED)).to_have_count(1)
     failed = root.locator("[data-testid=generation][data-status=failed]")
     expect(failed.get_by_test_id("error")).to_contain_text("Not charged")
