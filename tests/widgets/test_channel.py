@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import itertools
 import time
 from collections.abc import Iterator
@@ -13,8 +15,10 @@ import workbench as wb
 from tests.waiting import until
 from tests.widgets.page_world import Page, Slow, Wire, replace_handlers, wired
 from workbench.widgets import serving
+from workbench.widgets.gate import Request
 from workbench.widgets.operations.context import Answer, Context
 from workbench.widgets.protocol import HELLO, VERSION
+from workbench.widgets.workers import Workers
 from workbench.workspace.workspace import Workspace
 
 SMALL: dict[str, Any] = {"width": 64, "height": 64, "params": {"steps": 2}}
@@ -252,6 +256,27 @@ def test_what_is_aborted_is_not_begun_and_not_answered(page: Page, slow: Slow) -
     page.answer(last)
     assert not any(map(page.answered, rids))
     assert len(slow.begun) == 3
+
+
+async def test_what_is_aborted_before_its_first_step_leaves_no_work_behind() -> None:
+    answered: list[str] = []
+    begun: list[str] = []
+
+    async def work() -> Answer:
+        begun.append("work")
+        return Answer({})
+
+    async with asyncio.timeout(10):
+        serves = serving.Serving(
+            {}, Workers(None), lambda _, rid, __: answered.append(rid), print, print
+        )
+        left = work()
+        serves.start(Request("thumbs", "r1", "page", {}), left)
+        serves.abort("page", "r1")  # in the same turn of the loop
+        await asyncio.gather(*serves.close(), return_exceptions=True)
+        await asyncio.sleep(0)
+    assert inspect.getcoroutinestate(left) == inspect.CORO_CLOSED
+    assert (begun, answered) == ([], [])
 
 
 def test_a_click_cannot_be_aborted(page: Page, slow: Slow) -> None:

@@ -95,7 +95,11 @@ class Serving:
             return
         task = asyncio.get_running_loop().create_task(self._answered(request, work))
         self._running[key] = task
-        task.add_done_callback(lambda _: self._running.pop(key, None))
+        task.add_done_callback(lambda _: self._ended(key, work))
+
+    def _ended(self, key: Key, work: Coroutine[Any, Any, Answer]) -> None:
+        self._running.pop(key, None)
+        work.close()  # of a task that was cancelled before its first step nobody else does
 
     def abort(self, client: str, rid: str) -> None:
         """Answer a look no more, and do not begin it if it waits. Clicks are not taken back."""
