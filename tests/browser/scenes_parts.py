@@ -8,6 +8,7 @@ from functools import partial
 
 from playwright.sync_api import expect
 
+from tests.browser.lab_world import eventually
 from tests.browser.scenes import (
     BENCH_HEIGHT,
     OPEN,
@@ -155,7 +156,11 @@ def _leave_running(stage: Stage) -> None:
 
 def _newer(stage: Stage) -> None:
     feed = stage.root.get_by_test_id("feed")
-    feed.evaluate("feed => { feed.scrollTop = 500; }")
+    # Not before there is so much to scroll.
+    eventually(
+        lambda: feed.evaluate("feed => { feed.scrollTop = 500; return feed.scrollTop; }"),
+        lambda place: bool(place >= 499),
+    )
     stage.bench.py("newer = ws.generate('an island', n=3, **small).wait(60)")
     expect(stage.root.get_by_test_id("new-pill")).to_be_visible()
 
