@@ -13,7 +13,6 @@ import { Dialog } from "../ui/dialog";
 import { Icon, type IconName } from "../ui/icons";
 import { Problem } from "../ui/problem";
 
-const DAY_MS = 86_400_000;
 const MOST_THUMBS = 48; // of one request
 const ICONS: Readonly<Record<TrashedRow["entity"], IconName>> = {
   generation: "image", batch: "image", topic: "list", project: "layers",
@@ -92,7 +91,7 @@ export function TrashDialog({ store, onClose }: { store: Store; onClose(): void 
           </div>
         ) : (
           <>
-            <p class="wbx-trash-kept">{t("trash.kept", { count: daysOf(items.value[0]!) })}</p>
+            <p class="wbx-trash-kept">{t("trash.kept", { count: store.hello.peek()!.workspace.trash_days })}</p>
             {/* Scrolls by itself: the browser scrolls to what has the focus. */}
             <ul class="wbx-trash-list">
               {items.value.map((row, at) => (
@@ -222,7 +221,6 @@ class Trash {
 }
 
 const titleOf = (row: TrashedRow): string => row.title || t("topics.untitled");
-const daysOf = (row: TrashedRow): number => Math.round((row.kept_until - row.deleted_at) / DAY_MS);
 const moment = (time: number): string =>
   new Date(time).toLocaleString(`${LANGUAGE}-GB`, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
 
