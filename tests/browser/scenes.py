@@ -235,6 +235,11 @@ class Scene:
     only: tuple[int, ...] = WIDTHS
 
 
+def over_window(*, says: str, act: Act, undo: Act) -> Scene:
+    """A state of what lies over the whole window, which may look different at each width."""
+    return Scene(says=says, act=act, undo=undo, each=True, window=True)
+
+
 @dataclass(frozen=True)
 class Setting:
     """Where scenes are: `open(house)` gives the stage."""

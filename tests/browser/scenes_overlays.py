@@ -6,7 +6,7 @@ from functools import partial
 
 from playwright.sync_api import expect
 
-from tests.browser.scenes import Scene, Setting, Stage, lab_stage
+from tests.browser.scenes import Scene, Setting, Stage, lab_stage, over_window
 
 NARROW_ONLY = (420, 320)
 
@@ -178,40 +178,30 @@ SETTINGS = (
                 each=True,
                 only=NARROW_ONLY,
             ),
-            "confirm": Scene(
+            "confirm": over_window(
                 says="The question before a topic is deleted.",
                 act=_confirm,
                 undo=_close_confirm,
-                each=True,
-                window=True,
             ),
-            "providers": Scene(
+            "providers": over_window(
                 says="Providers, one of which wants a key.",
                 act=_providers,
                 undo=_close_providers,
-                each=True,
-                window=True,
             ),
-            "spending": Scene(
+            "spending": over_window(
                 says="What was spent, by topic, under a limit for the day.",
                 act=_spending,
                 undo=_escape,
-                each=True,
-                window=True,
             ),
-            "shortcuts": Scene(
+            "shortcuts": over_window(
                 says="The keyboard shortcuts.",
                 act=_shortcuts,
                 undo=_close_shortcuts,
-                each=True,
-                window=True,
             ),
-            "lightbox": Scene(
+            "lightbox": over_window(
                 says="One picture, large, with how it was made.",
                 act=_lightbox,
                 undo=Stage.close_lightbox,
-                each=True,
-                window=True,
             ),
         },
     ),

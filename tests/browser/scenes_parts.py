@@ -18,6 +18,7 @@ from tests.browser.scenes import (
     Setting,
     Stage,
     lab_stage,
+    over_window,
 )
 
 PARTS = {
@@ -242,12 +243,10 @@ SETTINGS = (
                 f"part-{name}": Scene(says=says, act=partial(_part, name=name))
                 for name, says in PARTS.items()
             },
-            "lightbox-elsewhere": Scene(
+            "lightbox-elsewhere": over_window(
                 says="The lightbox as a widget of its own, with a picture of another topic.",
                 act=_lightbox_elsewhere,
                 undo=Stage.close_lightbox,
-                each=True,
-                window=True,
             ),
         },
     ),
@@ -260,12 +259,10 @@ SETTINGS = (
                 undo=_leave_topic_menu,
                 each=True,
             ),
-            "cancel-everything": Scene(
+            "cancel-everything": over_window(
                 says="The question before everything is cancelled.",
                 act=_cancel_everything,
                 undo=_leave_running,
-                each=True,
-                window=True,
             ),
         },
     ),
@@ -287,22 +284,20 @@ SETTINGS = (
     Setting(
         partial(lab_stage, name="details", cells=(OPEN + STUDIO, SHOW)),
         {
-            "tags": Scene(
-                says="The tags of a picture.", act=_tags, undo=_leave_tags, each=True, window=True
+            "tags": over_window(
+                says="The tags of a picture.",
+                act=_tags,
+                undo=_leave_tags,
             ),
-            "trash": Scene(
+            "trash": over_window(
                 says="What was deleted, and can be restored.",
                 act=_trash,
                 undo=_leave_trash,
-                each=True,
-                window=True,
             ),
-            "spending-not-known": Scene(
+            "spending-not-known": over_window(
                 says="What was spent by model; of one nobody knows what it costs.",
                 act=_spent_at_unknown_price,
                 undo=_escape,
-                each=True,
-                window=True,
             ),
             "lost-file": Scene(
                 says="The file of a picture is not where it was.",

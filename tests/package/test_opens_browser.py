@@ -48,11 +48,14 @@ def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], str]
     return address
 
 
-def fetch(url: str) -> tuple[int, str]:
-    """What a browser gets, which keeps the cookie that stands for the token."""
+def page_at(address: str, *, port: int | None, path: str) -> str:
+    """What a browser gets there, which keeps the cookie that stands for the token."""
+    parts = urlsplit(address)
+    assert (parts.port, parts.path) == (port, path)
     cookies = urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
-    with urllib.request.build_opener(cookies).open(url, timeout=60) as answer:
-        return answer.status, answer.read().decode()
+    with urllib.request.build_opener(cookies).open(address, timeout=60) as answer:
+        assert answer.status == 200
+        return str(answer.read().decode())
 
 
 @pytest.mark.req("APP-1")
@@ -63,11 +66,7 @@ def test_lab_opens_the_browser_on_the_quick_start(
     server = JupyterServer(tmp_path / "here", tmp_path / "home", command=(command, "lab"), extra=())
     server.start()
     try:
-        address = opened()
-        parts = urlsplit(address)
-        assert (parts.port, parts.path) == (server.port, "/lab/tree/00_quickstart.ipynb")
-        status, page = fetch(address)
-        assert status == 200
+        page = page_at(opened(), port=server.port, path="/lab/tree/00_quickstart.ipynb")
         assert 'id="jupyter-config-data"' in page  # JupyterLab, and no question for a password
     finally:
         server.stop()
@@ -79,11 +78,7 @@ def test_app_opens_the_browser_on_the_page(tmp_path: Path, opened: Callable[[], 
     app._command.remove("--no-browser")
     app.start()
     try:
-        address = opened()
-        parts = urlsplit(address)
-        assert (parts.port, parts.path) == (app.port, "/")
-        status, page = fetch(address)
-        assert status == 200
+        page = page_at(opened(), port=app.port, path="/")
         assert "<title>Image workbench</title>" in page
     finally:
         app.stop()
