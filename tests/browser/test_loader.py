@@ -25,7 +25,8 @@ CARRIER = (
     "import workbench.widgets.base as base\nbase._bundle_given = False\n"
     "third = wb.Workbench(ws)\nthird"
 )
-# What the page asks for by name; while `holdParts` is set none of it leaves the page.
+# What the page asks for by name, who asks, and under which id: a question that a busy kernel has
+# not answered for seconds is repeated under its own. While `holdParts` is set none leaves the page.
 ASKED = """() => {
   const asked = (globalThis.askedParts = []);
   const send = WebSocket.prototype.send;
@@ -33,7 +34,8 @@ ASKED = """() => {
   WebSocket.prototype.send = function (data) {
     const text = typeof data === "string" ? data : seen.decode(data);
     const part = /"op":\\s*"bundle".*?"part":\\s*"(\\w+)"/.exec(text)?.[1];
-    if (part) asked.push(part);
+    const [client, rid] = ["client", "rid"].map(name => text.split(`"${name}":`)[1]?.split('"')[1]);
+    if (part) asked.push([part, client, rid].join(" "));
     if (!part || !globalThis.holdParts) send.call(this, data);
   };
 }"""
@@ -46,7 +48,7 @@ def sizes_of(notebook: OpenNotebook, names: list[str]) -> list[int]:
 
 
 def asked_parts(lab: LabPage) -> list[str]:
-    return list(lab.page.evaluate("() => [...askedParts]"))
+    return [asked.split()[0] for asked in set(lab.page.evaluate("() => askedParts"))]
 
 
 def expect_parts(lab: LabPage, *names: str) -> None:

@@ -47,6 +47,9 @@ interface Entry {
   near: Near | undefined;
   order: number;
   request: Request | null;
+  /** Keeps the browser from forgetting what a thumbnail that nobody shows looks like: it would have
+   *  to be read anew, and its card stand without a picture until then. */
+  image?: HTMLImageElement;
 }
 /** `urgent`: thumbnails in view; those out of it wait. */
 interface Request { entries: Set<Entry>; urgent: boolean; abort: AbortController }
@@ -225,7 +228,9 @@ export class Pictures {
         entry.bytes = blob.size;
         entry.tries = 0;
         entry.have = found.item.preview ?? versions.get(entry) ?? 0;
-        entry.shown.value = { url: URL.createObjectURL(blob), state: "ready" };
+        const url = URL.createObjectURL(blob);
+        if (entry.kind === "thumbs") (entry.image = new Image()).src = url;
+        entry.shown.value = { url, state: "ready" };
         if (before) URL.revokeObjectURL(before);
         if (entry.users > 0) this.need(entry); // a preview may be newer by now
       } else if (entry.kind === "previews") {

@@ -78,6 +78,21 @@ describe("the feed", () => {
     return { view, card, id: card.dataset["id"]! };
   };
 
+  it("asks for previews of what is being made, and not of what was done before it was looked at", async () => {
+    const view = await show({ state: "active" });
+    view.kernel.close();
+    const first = (status: string) => view.cards().find((one) => one.dataset["status"] === status)!.dataset["id"]!;
+    const [busy, done] = [first("processing"), first("completed")];
+    await change(view, done, { preview: 3 });
+    const asked = sent(view, "previews").flatMap((one) => one.args["ids"]);
+    expect(asked).toContain(busy);
+    expect(asked).not.toContain(done);
+    // The last of them stays under the picture that it becomes, until that one is there.
+    await change(view, busy, { status: "completed", asset: view.kernel.generations.get(done)!.asset });
+    expect(view.find(`[data-id="${busy}"] .wbx-preview`)).toBeTruthy();
+    expect(view.el.querySelector(`[data-id="${done}"] .wbx-preview`)).toBeNull();
+  });
+
   it("says in each card which status it has, and how far it is", async () => {
     const { view, id } = await waiting();
     await change(view, id, { status: "processing", progress: 0.63, step: 13, total_steps: 20 });

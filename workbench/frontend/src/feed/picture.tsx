@@ -24,7 +24,10 @@ export function Picture({ state, row, batch, aspect, near }: PictureProps) {
   const covered = useSignal(false);
   const done = row.status === "completed";
   const busy = !ended(row) && !outcomeUnknown(row);
-  const live = row.preview > 0 && (busy || (done && !covered.value));
+  // Previews are for who sees the picture being made: one that was done before comes as it is.
+  const watched = useRef(busy);
+  if (busy) watched.current = true;
+  const live = row.preview > 0 && (busy || (done && watched.current && !covered.value));
   return (
     <>
       {busy || (done && !covered.value) ? (
@@ -105,7 +108,7 @@ function Finished({ state, row, batch, aspect, near, over, onCovered }: Finished
       data-shown={shown.value ? "" : undefined}
       src={url}
       alt={clamped(batch.prompt) || feedText("batch.no_prompt")}
-      decoding="async"
+      decoding={waited.current ? "async" : "sync"}
       draggable={false}
       onLoad={() => (shown.value = true)}
       onError={() => (undecodable.value = url)}
