@@ -70,7 +70,7 @@ export class Store {
   private readonly rows = new Rows();
   private readonly clock = new Clock();
   private readonly messages = new Toasts();
-  private readonly submissions: Submissions;
+  readonly submissions: Submissions;
   private readonly topicRows = signal<ReadonlyMap<string, TopicRow>>(new Map());
   private readonly projectRows = signal<ReadonlyMap<string, ProjectRow>>(new Map());
   private readonly stops: (() => void)[] = [];

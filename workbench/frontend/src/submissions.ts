@@ -29,7 +29,15 @@ interface Host {
   putTopic(row: TopicRow): void;
   fail(error: unknown): void;
 }
-interface Pending { localId: string; window: FeedWindow; seen: boolean }
+interface Made { batch: BatchRow; generations: readonly GenerationRow[] }
+interface Pending {
+  localId: string;
+  window: FeedWindow;
+  seen: boolean;
+  /** What the kernel made of it; nothing, if it did not take it on. */
+  made: Promise<Made | undefined>;
+  tell(made?: Made): void;
+}
 /** What a page asked for, and the key under which the kernel makes it once. */
 interface Asked { key: string; prompt: string; what: string }
 
@@ -107,6 +115,15 @@ export class Submissions {
     if (desk.draft.peek() === asked.prompt) desk.setDraft("");
   }
 
+  /** The kernel's id of a batch or a generation, also of what it has not answered yet; undefined: it
+   *  did not take that on. */
+  async stored(id: string): Promise<string | undefined> {
+    const [mark, key = "", index] = id.split(":");
+    if (mark !== "local") return id;
+    const made = await this.pending.get(key)?.made;
+    return (index ? made?.generations.find((one) => one.index === +index) : made?.batch)?.id;
+  }
+
   private show(key: string, prompt: string, config: Config): void {
     const { host } = this;
     this.count += 1;
@@ -129,7 +146,10 @@ export class Submissions {
       started_at: null, finished_at: null, rating: 0, favourite: false, tags: [], mine: true,
       rev: -1,
     }));
-    this.pending.set(key, { localId: id, seen: false, window: host.feed.addLocal(row, generations) });
+    const window = host.feed.addLocal(row, generations);
+    const pending = { localId: id, seen: false, window } as Pending;
+    pending.made = new Promise((resolve) => (pending.tell = resolve));
+    this.pending.set(key, pending);
   }
 
   private arrived(key: string, { batch: row, generations, topic }: Submitted): void {
@@ -148,6 +168,7 @@ export class Submissions {
       return;
     }
     this.pending.delete(key);
+    pending.tell({ batch: row, generations });
     const { feed } = this.host;
     batch(() => {
       if (pending.window.topicId === null) feed.adoptTopic(row.topic_id);
@@ -167,6 +188,7 @@ export class Submissions {
     const pending = this.pending.get(key);
     this.pending.delete(key);
     if (!pending) return; // a delta showed that it was taken on
+    pending.tell();
     if (isPassing(error) && !pending.seen) this.doubtful.set(key, asked);
     else this.doubtful.delete(key);
     batch(() => {

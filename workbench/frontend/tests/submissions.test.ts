@@ -2,6 +2,7 @@ import { effect } from "@preact/signals";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 
 import * as data from "../dev/stub_data";
+import { cancel, cancelBatch, remove } from "../src/feed/actions";
 import { closeAll, openPage, type Page, pass, sent, shown } from "./harness";
 
 beforeEach(() => void vi.useFakeTimers());
@@ -173,6 +174,37 @@ test("a failure takes the rows away, gives the prompt back and says why", async 
   expect(page.store.feed.active.value).toEqual([]);
   expect(page.store.desk.draft.value).toBe("a boat");
   expect(page.store.toasts.value).toMatchObject([{ level: "error", text: expect.stringContaining("disk space") as string }]);
+});
+
+test("what is done with rows that were not answered yet waits for their ids", async () => {
+  const page = await openPage({ latency: 500 });
+  void submit(page, "a boat");
+  const [batch] = page.store.feed.active.value as [string];
+  const [first, second] = page.store.latest(batch).value.map((id) => page.store.generation(id).value!);
+  void cancel(page.store, second!);
+  void remove(page.store, "generation", first!.id);
+  void cancelBatch(page.store, batch);
+  await pass(100);
+  expect(sent(page, "cancel")).toEqual([]);
+  await pass(3000);
+  const [id] = order(page) as [string];
+  const [one, all] = sent(page, "cancel").map((message) => message.args);
+  const [cancelled] = one!["generation_ids"] as [string];
+  expect(page.kernel.generations.get(cancelled)).toMatchObject({ batch_id: id, index: 1 });
+  expect(all).toEqual({ batch_id: id });
+  const [gone] = sent(page, "delete").map((message) => message.args["id"] as string);
+  expect(page.kernel.trash.get(gone!)?.generation).toMatchObject({ batch_id: id, index: 0 });
+  expect(page.store.toasts.value.map((toast) => toast.level)).not.toContain("error");
+});
+
+test("of rows that were not taken on nothing is cancelled", async () => {
+  const page = await openPage({ state: "diskfull" });
+  void submit(page, "a boat");
+  const row = page.store.generation(`${page.store.feed.active.value[0]}:0`).value!;
+  void cancel(page.store, row);
+  await pass(3000);
+  await cancel(page.store, row);
+  expect(sent(page, "cancel")).toEqual([]);
 });
 
 test("what was written meanwhile is not overwritten by the prompt that failed", async () => {

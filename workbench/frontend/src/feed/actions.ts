@@ -10,12 +10,20 @@ import { copyText } from "./clipboard";
 import { changesText, type Reuse, reuseSeed, reuseSettings } from "./reuse";
 import { hasMore } from "./words";
 
+/** What was just asked for has no id in the kernel yet: whoever does something with it waits. */
+function acting(store: Store, id: string, act: (id: string) => Promise<unknown>): Promise<boolean> {
+  return attempt(store, async () => {
+    const stored = await store.submissions.stored(id);
+    if (stored !== undefined) await act(stored);
+  });
+}
+
 export function judge(
   store: Store,
   row: GenerationRow,
   values: { rating?: number; favourite?: boolean },
 ): Promise<boolean> {
-  return attempt(store, () => store.call("judge", { generation_id: row.id, ...values }));
+  return acting(store, row.id, (id) => store.call("judge", { generation_id: id, ...values }));
 }
 
 export function toggleFavourite(store: Store, row: GenerationRow): Promise<boolean> {
@@ -36,15 +44,15 @@ export async function retryFailed(store: Store, batchId: string): Promise<void> 
 }
 
 export function cancel(store: Store, row: GenerationRow): Promise<boolean> {
-  return attempt(store, () => store.call("cancel", { generation_ids: [row.id] }));
+  return acting(store, row.id, (id) => store.call("cancel", { generation_ids: [id] }));
 }
 
 export function cancelBatch(store: Store, batchId: string): Promise<boolean> {
-  return attempt(store, () => store.call("cancel", { batch_id: batchId }));
+  return acting(store, batchId, (id) => store.call("cancel", { batch_id: id }));
 }
 
 export function runNext(store: Store, row: GenerationRow): Promise<boolean> {
-  return attempt(store, () => store.call("run_next", { generation_id: row.id }));
+  return acting(store, row.id, (id) => store.call("run_next", { generation_id: id }));
 }
 
 export function resolve(
@@ -58,9 +66,9 @@ export function resolve(
 export function remove(
   store: Store,
   entity: "generation" | "batch",
-  id: string,
+  shownId: string,
 ): Promise<boolean> {
-  return attempt(store, async () => {
+  return acting(store, shownId, async (id) => {
     await store.call("delete", { entity, id });
     const text = feedText(entity === "batch" ? "act.deleted_batch" : "act.deleted");
     store.undoable(text, () => store.call("restore", { entity, id }).then(() => undefined));
@@ -97,8 +105,9 @@ export function openTopic(store: Store, row: GenerationRow): void {
 
 /** The whole prompt of a batch; rows carry only its beginning. */
 export async function wholePrompt(store: Store, batch: BatchRow): Promise<string> {
-  if (!hasMore(batch)) return batch.prompt;
-  return (await store.call<{ prompt: string }>("batch", { id: batch.id })).prompt;
+  const id = hasMore(batch) ? await store.submissions.stored(batch.id) : undefined;
+  if (id === undefined) return batch.prompt;
+  return (await store.call<{ prompt: string }>("batch", { id })).prompt;
 }
 
 async function copied(
@@ -116,9 +125,10 @@ export function copyPrompt(store: Store, batch: BatchRow, near: HTMLElement | nu
 }
 
 export function copyPython(store: Store, batchId: string, near: HTMLElement | null): void {
-  const text = store.call<{ text: string }>("python", { batch_id: batchId });
-  const whole = text.then((answer) => answer.text);
-  void attempt(store, () => copied(store, whole, "act.copied_python", near));
+  void acting(store, batchId, (id) => {
+    const text = store.call<{ text: string }>("python", { batch_id: id });
+    return copied(store, text.then((answer) => answer.text), "act.copied_python", near);
+  });
 }
 
 export function downloadOriginal(store: Store, row: GenerationRow): Promise<boolean> {

@@ -55,6 +55,7 @@ export function Card({ state, blockKey, batch, id, place, count, aspect }: CardP
     store.openLightbox(row.id);
   };
   const toggleSelected = (): void => {
+    if (id.startsWith("local:")) return; // Python could not know it
     const now = store.desk.selection.peek();
     store.desk.select(now.includes(id) ? now.filter((other) => other !== id) : [...now, id]);
   };
