@@ -93,6 +93,22 @@ describe("the feed", () => {
     expect(view.el.querySelector(`[data-id="${done}"] .wbx-preview`)).toBeNull();
   });
 
+  it("lets nobody act upon pictures of a topic that is left, while the other one is on its way", async () => {
+    const view = await show();
+    const feed = view.find(".wbx-feed");
+    const here = view.store.desk.topicId.value;
+    const other = [...view.kernel.topics.keys()].find((id) => id !== here)!;
+    const left = view.cards().map((card) => card.dataset["id"]);
+    view.kernel.drop = (direction) => direction === "out";
+    await act(() => view.store.desk.openTopic(other));
+    await view.wait(500);
+    expect(view.cards().map((card) => card.dataset["id"])).toEqual(left);
+    expect(feed.inert).toBe(true);
+    view.kernel.drop = () => false;
+    await act(() => view.store.desk.openTopic(here));
+    expect(feed.inert).toBe(false); // what is shown is what was chosen
+  });
+
   it("says in each card which status it has, and how far it is", async () => {
     const { view, id } = await waiting();
     await change(view, id, { status: "processing", progress: 0.63, step: 13, total_steps: 20 });

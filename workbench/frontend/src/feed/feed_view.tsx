@@ -32,8 +32,10 @@ export function FeedView({ store, withPrompt = true }: FeedProps) {
   useFocusAfterLightbox(store, state);
 
   const phase = phaseOf(store);
+  // Its title is above it already: what is still shown of the one before is not to be acted upon.
+  const switching = store.feed.switching.value;
   return (
-    <div class="wbx-feed" ref={root}>
+    <div class="wbx-feed" ref={root} inert={switching} data-switching={switching ? "" : undefined}>
       <div
         class="wbx-feed-scroll"
         ref={scroller}
