@@ -39,6 +39,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # The tests of a module of the browser stay together, and those of the package share one install.
 _MARK_OF_FOLDER = {"faults": pytest.mark.faults}
 _SLOW_FOLDERS = ("package", "browser")
+_FAULTS_S = 180  # they wait for processes, each up to 45 s
 _NOT_REAL = (
     "Needs a server that is not ours: start one, and give --real (CONTRIBUTING, Real servers)."
 )
@@ -61,6 +62,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if folder in _SLOW_FOLDERS:
             group = folder if folder == "package" else item.path.stem
             item.add_marker(pytest.mark.xdist_group(group))
+        if folder == "faults" and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(_FAULTS_S))
         if item.get_closest_marker("real") and not config.getoption("--real"):
             item.add_marker(pytest.mark.skip(reason=_NOT_REAL))
 

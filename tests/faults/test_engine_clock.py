@@ -78,7 +78,7 @@ def test_pictures_come_in_order_though_the_clock_jumps_under_them(
 ) -> None:
     start = ws.changes().cursor
     batches = [ws.generate("before", n=2, **SMALL).wait(PATIENCE_S)]
-    batches.append(ws.generate("across", n=3, width=64, height=64, steps=4, delay_ms=150))
+    batches.append(ws.generate("across", n=3, width=64, height=64, steps=4, delay_ms=500))
     until(lambda: batches[-1].status == "processing", "it is painted")
     clock.offset_ms += jump
     batches += [ws.generate(f"after {i}", n=1, **SMALL) for i in range(3)]
@@ -154,7 +154,7 @@ def test_a_workspace_from_the_future_is_opened_as_usual(
         page = ws.changes(cursor)
         assert not page.reset
         assert page.items
-        waited = ws.generate("a timeout", n=1, width=64, height=64, steps=2, delay_ms=100)
+        waited = ws.generate("a timeout", n=1, width=64, height=64, steps=2, delay_ms=1000)
         with pytest.raises(TimeoutError):
             waited.wait(timeout=0.05)
         ws.wait(PATIENCE_S)

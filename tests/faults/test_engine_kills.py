@@ -231,6 +231,8 @@ ws.on("generation_completed", lambda payload: say("done", payload["generation_id
 while True:
     say("ack", ws.generate("a red fox", n=2, **SMALL).id)
     time.sleep(0.05)
+    while len(ws.generations(limit=20, status=["queued", "processing"]).items) > 12:
+        time.sleep(0.01)
 """
 
 
@@ -296,7 +298,7 @@ def test_a_stopped_process_keeps_its_job_for_as_long_as_it_sleeps(
 ) -> None:
     folder = tmp_path / "w"
     fund(folder)
-    child, id = running_child(crew, folder, 300)
+    child, id = running_child(crew, folder, 800)
     with opened(folder) as ws:
         batch = ws.batch(id)
         claimed = "SELECT runner_id, attempt, state FROM job WHERE batch_id = ?"
@@ -331,7 +333,7 @@ def test_a_stopped_process_keeps_its_job_for_as_long_as_it_sleeps(
 def test_a_killed_process_loses_its_job_to_another_that_is_open(crew: Crew, tmp_path: Path) -> None:
     folder = tmp_path / "w"
     fund(folder)
-    child, id = running_child(crew, folder, 300)
+    child, id = running_child(crew, folder, 800)
     with opened(folder) as ws:
         batch = ws.batch(id)
         child.kill()

@@ -261,7 +261,7 @@ def test_a_kill_around_a_late_picture_keeps_the_books(
     with client(folder) as here:
         here.store.grant(OPERATOR, "ann", "token", GRANTED, "test").result()
         batch = here.submit(1, prompt="fox", price=PRICE)
-        first = Worker(folder, kind, "after_late", STEP_S="0.2").ready()
+        first = Worker(folder, kind, "after_late", STEP_S="0.6").ready()
         book = ChargeBook(folder.parent / "book")
         here.until(book.charges, "the charge")
         here.cancel(here.one(batch).id)
@@ -284,7 +284,8 @@ def test_a_stopped_process_is_not_replaced(tmp_path: Path) -> None:
         batch = here.submit(1, prompt="fox")
         sleeper = Worker(folder, kind, STEP_S="0.3").ready()
         here.until(lambda: here.statuses(batch) == ["processing"], "the claim")
-        sleeper.process.send_signal(signal.SIGSTOP)
+        # Inside a transaction of ours, so that it does not fall asleep with the write lock.
+        here.store.submit_write(lambda _tx: sleeper.process.send_signal(signal.SIGSTOP)).result()
         other = Worker(folder, kind).ready()
         time.sleep(1.0)
         assert here.statuses(batch) == ["processing"]

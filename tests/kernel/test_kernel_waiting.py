@@ -15,13 +15,13 @@ from jupyter_client.manager import KernelManager
 if TYPE_CHECKING:
     from jupyter_client.blocking import BlockingKernelClient
 
-pytestmark = [pytest.mark.timeout(60), pytest.mark.req("RES-4")]
+pytestmark = [pytest.mark.timeout(120), pytest.mark.req("RES-4")]
 
 START = """
 import workbench as wb
 ws = wb.open()
 small = dict(width=64, height=64, steps=4)
-slow = dict(width=64, height=64, steps=20, delay_ms=200)
+slow = dict(width=64, height=64, steps=20, delay_ms=400)
 """
 
 

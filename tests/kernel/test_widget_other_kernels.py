@@ -49,7 +49,7 @@ def test_a_kernel_without_subshells_is_left_alone(tmp_path: Path) -> None:
         assert kernel.value("w._channel.pin.state") == "none"
         assert set(kernel.value("threads")) == {"MainThread"}
         assert kernel.value("'_reply_subshell_for' in vars(w.comm)") is False
-        with kernel.busy("time.sleep(3)") as cell:  # then a click waits, and is not lost
+        with kernel.busy("time.sleep(8)") as cell:  # then a click waits, and is not lost
             rid = page.send("trash")
             assert page.answer(rid)["ok"]
             assert cell.ended
