@@ -324,7 +324,7 @@ def eventually(
     read: Callable[[], Value],
     wanted: Callable[[Value], bool],
     *,
-    within_s: float = 10,
+    within_s: float = 30,
     every_s: float = 0.05,
 ) -> Value:
     """Read until the value is as wanted; an error with the last value if it never is."""

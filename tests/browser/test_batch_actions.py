@@ -154,8 +154,9 @@ def _check_reuse(bench: Bench, id: str) -> None:
     bench.batch(id).get_by_test_id("reuse-settings").click()
     _expect_settings(bench, REUSED)
     expect(bench.find("prompt")).to_have_value(PROMPT)
-    bench.expect_value(SETTINGS, [128, 192, 3, 7, 6, "watercolour", PROMPT])
     done = bench.toast("Settings reused")
+    done.hover()  # it stays while somebody is there
+    bench.expect_value(SETTINGS, [128, 192, 3, 7, 6, "watercolour", PROMPT])
     for change in changes:
         expect(done).to_contain_text(change)
     bench.choose(bench.batch(id).get_by_test_id("batch-menu"))

@@ -101,6 +101,7 @@ def check_keys(notebook: OpenNotebook, place: str, focus: Callable[[], None]) ->
 
 
 @pytest.mark.faults  # long
+@pytest.mark.timeout(400)
 @pytest.mark.req("LAY-9", "ACC-1")
 def test_no_key_pressed_in_the_widget_is_a_command_of_the_notebook(make_lab: Any) -> None:
     lab = make_lab(viewport=WIDE)
@@ -273,9 +274,10 @@ def test_the_whole_job_is_done_by_keyboard(make_lab: Any) -> None:
     keyboard.press("Delete")
     expect(root.locator(f"[data-id='{second}']")).to_have_count(0)
     assert focused(lab.page)["testid"] == "generation", "the focus is lost with the picture"
+    expect(root.get_by_test_id("undo")).to_be_visible()
     keyboard.press("Control+z")
     expect(root.locator(f"[data-id='{second}']")).to_have_count(1)
-    expect(root.get_by_test_id("undo")).to_have_count(0)
+    expect(root.get_by_test_id("undo")).to_have_count(0, timeout=5_000)  # it would go by itself
     rated = notebook.insert_and_run(f"print(ws.generation({second!r}).rating)")
     assert notebook.text(rated).strip() == "4"
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.faults  # long
+@pytest.mark.timeout(400)
 @pytest.mark.req("LAY-9", "ACC-1")
 def test_no_key_pressed_in_the_widget_is_a_command_of_notebook_7(make_lab: MakeLab) -> None:
     lab = make_lab(viewport=WIDE)

@@ -26,7 +26,7 @@ CARRIER = (
     "third = wb.Workbench(ws)\nthird"
 )
 # What the page asks for by name, who asks, and under which id: a question that a busy kernel has
-# not answered for seconds is repeated under its own. While `holdParts` is set none leaves the page.
+# not answered for seconds is repeated under its own. While there is a list `heldParts` they wait.
 ASKED = """() => {
   const asked = (globalThis.askedParts = []);
   const send = WebSocket.prototype.send;
@@ -36,9 +36,11 @@ ASKED = """() => {
     const part = /"op":\\s*"bundle".*?"part":\\s*"(\\w+)"/.exec(text)?.[1];
     const [client, rid] = ["client", "rid"].map(name => text.split(`"${name}":`)[1]?.split('"')[1]);
     if (part) asked.push([part, client, rid].join(" "));
-    if (!part || !globalThis.holdParts) send.call(this, data);
+    if (part && globalThis.heldParts) globalThis.heldParts.push(() => send.call(this, data));
+    else send.call(this, data);
   };
 }"""
+LET_GO = "() => { const held = heldParts; globalThis.heldParts = null; held.forEach(f => f()); }"
 PARTS_SHOWN = "() => [...document.querySelectorAll('style[data-wbx]')].map(one => one.dataset.wbx)"
 
 
@@ -113,7 +115,7 @@ def test_parts_that_come_late_find_their_places_kept_for_them(
     make_lab: MakeLab,
 ) -> None:
     lab = make_lab(viewport=WIDE, fresh=True)
-    lab.page.add_init_script(f"({ASKED})(); globalThis.holdParts = true;")
+    lab.page.add_init_script(f"({ASKED})(); globalThis.heldParts = [];")
     notebook = lab.write_and_open([IMPORT, SHOW])
     notebook.run_all()
     bench = Bench(notebook)
@@ -128,7 +130,7 @@ def test_parts_that_come_late_find_their_places_kept_for_them(
     lab.page.keyboard.press("Escape")
     expect(bench.anywhere("waiting-dialog")).to_have_count(0)
     before = boxes(lab)
-    lab.page.evaluate("() => { globalThis.holdParts = false; }")
+    lab.page.evaluate(LET_GO)
     expect(bench.find("prompt")).to_be_visible(timeout=30_000)
     expect(bench.find("empty")).to_be_visible(timeout=30_000)
     expect(bench.find("model-select")).to_be_visible(timeout=30_000)
@@ -209,7 +211,7 @@ def test_a_page_that_starts_slowly_hears_its_kernel_all_the_same(
     )
     notebook = lab.write_and_open(cells)
     notebook.run_all()
-    expect(notebook.widget("GenerationFeed")).to_be_visible()
+    expect(notebook.widget("GenerationFeed")).to_be_visible(timeout=30_000)
     notebook.insert_and_run("ws.generate('a red fox', n=1).wait()")
     done = notebook.page.locator("[data-testid=generation][data-status=completed]")
     expect(done).to_have_count(1, timeout=20_000)

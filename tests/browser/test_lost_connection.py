@@ -22,14 +22,15 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.faults
 
-# Made by a thread of the kernel, while the page cannot hear it.
+# Made by a thread of the kernel when the page cannot hear it any more: there is a file then.
 LATER = """
-import threading, time
+import pathlib, threading, time
 topic = ws.create_topic("Over the wire")
 bench.topic = topic
 ws.generate("before", n=2, width=256, height=256, topic=topic).wait()
 def later():
-    time.sleep(3)
+    while not pathlib.Path("cut").exists():
+        time.sleep(0.05)
     ws.generate("meanwhile", n=3, width=256, height=256, topic=topic).wait()
 threading.Thread(target=later).start()
 """
@@ -71,6 +72,7 @@ def test_a_cut_connection_shows_and_heals_with_what_was_missed(
     root = begin(lab.write_and_open(WORKBENCH))
     with proxy.down():
         state(root, "offline")
+        (lab.folder / "cut").touch()
         lab.page.wait_for_timeout(6000)
     state(root, "live")
     expect(root.locator(COMPLETED)).to_have_count(5, timeout=30_000)
@@ -86,6 +88,7 @@ def test_swallowed_messages_show_as_offline_and_are_made_up_for(
     root = begin(lab.write_and_open(WORKBENCH))
     proxy.swallow_down = True
     state(root, "offline")
+    (lab.folder / "cut").touch()
     lab.page.wait_for_timeout(6000)
     assert proxy.swallowed_bytes > 0
     proxy.heal()
@@ -124,7 +127,7 @@ def test_a_prompt_that_gets_lost_either_way_is_done_once_and_nothing_moves(
     proxy.heal()
     state(bench.root, "live")
     _expect_batches(bench, ["lost on its way there", "picture 7"])
-    assert [_place(bench, card) for card in chosen] == before, "the feed has moved"
+    eventually(lambda: [_place(bench, card) for card in chosen], lambda now: now == before)
     for card in chosen:
         expect(card).to_have_attribute("data-selected", "")
     bench.expect_value("[one.id for one in bench.selection]", names)

@@ -160,7 +160,6 @@ def test_from_a_missing_key_to_a_picture_with_its_cost(
 
 
 @pytest.mark.req("PRV-7")
-@pytest.mark.timeout(120)
 def test_a_provider_that_cannot_be_reached_is_told_and_another_address_is_kept(
     make_lab: MakeLab, world: JupyterServer, openai: OpenAIEmulator
 ) -> None:
@@ -206,7 +205,6 @@ def test_a_provider_that_cannot_be_reached_is_told_and_another_address_is_kept(
 
 
 @pytest.mark.req("PRV-7")
-@pytest.mark.timeout(120)
 def test_a_key_goes_one_way(
     make_lab: MakeLab, world: JupyterServer, openai: OpenAIEmulator
 ) -> None:

@@ -75,7 +75,8 @@ def test_references_by_file_drop_paste_and_from_a_card(make_lab: MakeLab) -> Non
     assert not give(prompt, "paste", "words.txt", b"words", "text/plain"), "text is text"
     expect(shown).to_have_count(4)
     give(place, "drop", "not.pdf", b"%PDF-1.4", "application/pdf")
-    expect(lab.page.get_by_text("not.pdf is no image.")).to_be_visible()
+    toasts = root.get_by_test_id("toast")
+    expect(toasts.filter(has_text="not.pdf is no image.")).to_be_visible()
     give(place, "drop", "broken.png", b"no picture at all")
     expect(shown).to_have_count(5)
     expect(shown).to_have_count(4, timeout=15_000)  # the image door did not let it in

@@ -22,7 +22,7 @@ def test_pictures_made_in_python_arrive_in_the_feed(lab: LabPage, host: Host) ->
     expect(feed.locator(COMPLETED)).to_have_count(2)
     thumb = feed.get_by_test_id("thumb").first
     expect(thumb).to_be_visible()
-    assert thumb.evaluate("image => image.naturalWidth") > 0
+    assert thumb.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
     lab.shoot(f"smoke-feed-{host}")
 
 

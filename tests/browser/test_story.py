@@ -20,6 +20,8 @@ from tests.browser.lab_world import LabPage, eventually
 from tests.browser.servers import TOKEN
 
 PROMPT = "a red fox in the snow, birch trees, evening"
+# So that every machine has the time to show each state.
+UNHURRIED = "wb.Workbench(ws).config.update(delay_ms=150)"
 DRAFT = "half a sentence about"
 STORED_ID = re.compile(r"[0-9a-hjkmnp-tv-z]{26}")
 
@@ -31,7 +33,7 @@ def test_four_pictures_arrive_and_survive_reload_restart_and_the_end_of_the_kern
     make_lab: MakeLab,
 ) -> None:
     lab = make_lab(viewport=WIDE)
-    bench = Bench.start(lab, name="story.ipynb")
+    bench = Bench.start(lab, UNHURRIED, name="story.ipynb")
     expect(bench.find("empty")).to_be_visible()
     assert bench.root.evaluate("root => root.offsetHeight") == 660, "as high as was asked for"
     lab.shoot("story-1-empty")

@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.bench_page import WIDE, Bench
+from tests.browser.lab_world import eventually
 
 if TYPE_CHECKING:
     from tests.browser.conftest import MakeLab
@@ -19,6 +20,7 @@ for title in ("Foxes", "Boats"):
 oldest = ws.topics()[-1]
 wb.Workbench(ws).topic = topic
 """
+DRAWN = "all => all.every(one => one.naturalWidth > 0)"
 MANY = "for number in range(1_001): ws.create_topic(f'Topic {number}')"
 
 
@@ -52,7 +54,7 @@ def test_a_picture_and_a_topic_come_back_from_the_trash_at_once_and_for_good(
     expect(items.first).to_contain_text("Topic · 3 images")
     expect(items.last).to_contain_text("Image from “Boats”")
     expect(dialog.locator("img")).to_have_count(2)
-    assert dialog.locator("img").evaluate_all("all => all.every(one => one.naturalWidth > 0)")
+    eventually(lambda: dialog.locator("img").evaluate_all(DRAWN), bool)
     dialog.get_by_role("button", name="Restore “boats”").focus()
     bench.page.keyboard.press("Enter")
     expect(items).to_have_count(1)

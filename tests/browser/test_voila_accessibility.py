@@ -67,6 +67,7 @@ def test_axe_finds_nothing_in_the_app(make_app: MakeApp, make_visitor: MakeVisit
     page.keyboard.press("Escape")
     expect(card).to_have_count(2)
     assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
+    visitor.console.allow("404", "WebSocket", "ERR_", "Kernel", "kernel")  # the host asks for it
     app.end_kernels()
     expect(page.get_by_test_id("reload")).to_be_visible(timeout=30_000)
     checks.look("the end of the session", root, shows="This session has ended")

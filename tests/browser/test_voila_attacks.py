@@ -18,6 +18,7 @@ import pytest
 import websocket
 from playwright.sync_api import Browser, ConsoleMessage, expect
 
+from tests.browser.conftest import surprises_of
 from tests.browser.lab_world import eventually
 from tests.browser.voila_wire import PROTOCOL, WIDGETS, Wire, ask, token_of
 from tests.browser.voila_world import AppServer, VoilaPage
@@ -93,7 +94,7 @@ def victim(browser: Browser, house: AppServer) -> Iterator[Victim]:
     page.set_default_timeout(30_000)
     victim = Victim(VoilaPage(page, house))
     yield victim
-    assert victim.page.console.surprises() == []
+    assert surprises_of(victim.page.console) == []
     victim.page.context.close()
 
 

@@ -15,6 +15,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.browser.bench_page import WIDE
+from tests.browser.conftest import surprises_of
 from tests.browser.lab_world import eventually
 from tests.browser.voila_wire import Wire, token_of
 from tests.browser.voila_world import AppServer, VoilaPage
@@ -24,10 +25,10 @@ A_DAY, AT_ONCE = 9, 4
 pytestmark = pytest.mark.faults  # long: servers of their own, ten visitors
 
 LIMITS = f"[visitors]\nimages_per_day = {A_DAY}\nunfinished = {AT_ONCE}\n"
-# 0.4 s a picture; who asks for 60 steps waits for 6 s.
+# 1.2 s a picture; who asks for 60 steps waits for 18 s, in which a page can come back.
 NOTEBOOK = """import workbench as wb
 bench = wb.Workbench(simple=True, height=0)
-bench.config.update(n=1, width=64, height=64, params={"delay_ms": 100, "steps": 4})
+bench.config.update(n=1, width=64, height=64, params={"delay_ms": 300, "steps": 4})
 bench"""
 TABLES = ("project", "topic", "batch", "generation", "judgement")
 Join = Callable[[VoilaPage], Wire]
@@ -53,7 +54,7 @@ def _visitor(browser: Browser, house: AppServer) -> Iterator[VoilaPage]:
     page.set_default_timeout(30_000)
     visitor = VoilaPage(page, house).open()
     yield visitor
-    assert visitor.console.surprises() == []
+    assert surprises_of(visitor.console) == []
     visitor.context.close()
 
 

@@ -148,7 +148,7 @@ class AppServer:
         found = [one for one in self.server().children() if "ipykernel_launcher" in _arguments(one)]
         return sorted(found, key=lambda one: one.create_time())
 
-    def expect_kernels(self, count: int, *, within_s: float = 15) -> None:
+    def expect_kernels(self, count: int, *, within_s: float = 45) -> None:
         eventually(lambda: len(self.kernels()), lambda now: now == count, within_s=within_s)
 
     def end_kernels(self) -> None:
