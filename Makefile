@@ -17,8 +17,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install frontend lab app test test-faults test-diffusers browser lint format screenshots bench \
-  requirements lock clean
+.PHONY: help install frontend lab app test test-faults test-diffusers browser lint lint-python lint-frontend \
+  format screenshots bench requirements lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,9 +66,14 @@ browser: $(STAMP)
 	$(BIN)/python tests/browser/ensure_browser.py
 
 lint: $(STAMP) ## ruff, its formatter, mypy; tsc and eslint
+	@$(MAKE) --no-print-directory -j2 lint-python lint-frontend
+
+lint-python:
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy --strict -p workbench
+
+lint-frontend:
 	@$(FRONTEND) check lint
 
 format: $(STAMP) ## let ruff put the code in shape
