@@ -128,6 +128,8 @@ def look_around(checks: Checks, root: Locator, name: str) -> None:
     open_topic = topics.and_(root.locator("[data-active]"))
     assert open_topic.evaluate(LOOK) != topics.last.evaluate(LOOK), f"{name}: the open topic"
     done = root.locator(f"{CARD}[data-status=completed]")
+    # Far below the view they are not in the page.
+    root.get_by_test_id("feed").evaluate("feed => { feed.scrollTop = 400; }")
     done.first.scroll_into_view_if_needed()
     done.first.click(modifiers=["Control"])
     expect(done.first).to_have_attribute("data-selected", "")
