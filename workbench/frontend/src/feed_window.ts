@@ -5,7 +5,7 @@
 import { batch, type Signal, signal } from "@preact/signals";
 
 import type { BatchRow, FeedPage, GenerationRow, TopicFeed } from "./protocol";
-import type { Rows } from "./rows";
+import { isLocal, type Rows } from "./rows";
 
 export const MOST_LOADED = 600; // batches; beyond that the far end is dropped
 const MOST_WITH_ARRIVALS = 1200;
@@ -63,8 +63,8 @@ export class FeedWindow {
   /** Show exactly this: the first page. */
   replace(feed: TopicFeed, limit: number): void {
     batch(() => {
-      for (const id of this.ids) if (!this.isLocal(id)) this.drop(id);
-      for (const id of this.open) if (!this.isLocal(id)) this.drop(id);
+      for (const id of this.ids) if (!isLocal(id)) this.drop(id);
+      for (const id of this.open) if (!isLocal(id)) this.drop(id);
       this.segments = [];
       this.arrivals.clear();
       this.far = "oldest";
@@ -96,7 +96,7 @@ export class FeedWindow {
       }
       const current = new Set(feed.active);
       for (const id of [...this.open]) {
-        if (!current.has(id) && !this.isLocal(id) && !this.ids.includes(id)) this.drop(id);
+        if (!current.has(id) && !isLocal(id) && !this.ids.includes(id)) this.drop(id);
       }
       for (const row of feed.batches) this.follow(row.id);
       this.publish();
@@ -269,10 +269,6 @@ export class FeedWindow {
       this.held.delete(id);
       this.follow(id);
     }
-  }
-
-  private isLocal(id: string): boolean {
-    return id.startsWith("local:");
   }
 
   private seq(id: string): number {

@@ -10,6 +10,11 @@ import type { BatchRow, GenerationRow } from "./protocol";
 
 const TOMBSTONES = 5000;
 
+/** Whether a batch or a generation was just asked for here, and has no id in the kernel yet. */
+export function isLocal(id: string): boolean {
+  return id.startsWith("local:");
+}
+
 export function isOpen(row: GenerationRow): boolean {
   return row.status === "pending" || row.status === "queued" || row.status === "processing";
 }

@@ -3,11 +3,11 @@
 import { batch } from "@preact/signals";
 
 import type { DeskStore } from "./desk";
-import { isAborted, isPassing } from "./errors";
+import { isAborted, isPassing, WorkbenchError } from "./errors";
 import type { Feed } from "./feed_data";
 import type { FeedWindow } from "./feed_window";
 import type { BatchRow, Config, GenerationRow, Op, Submitted, TopicRow } from "./protocol";
-import type { Rows } from "./rows";
+import { isLocal, type Rows } from "./rows";
 
 /** Above every real seq, so that what was just submitted is on top. */
 const LOCAL_SEQ = Number.MAX_SAFE_INTEGER - 1_000_000;
@@ -115,13 +115,15 @@ export class Submissions {
     if (desk.draft.peek() === asked.prompt) desk.setDraft("");
   }
 
-  /** The kernel's id of a batch or a generation, also of what it has not answered yet; undefined: it
-   *  did not take that on. */
-  async stored(id: string): Promise<string | undefined> {
-    const [mark, key = "", index] = id.split(":");
-    if (mark !== "local") return id;
+  /** The kernel's id of a batch or a generation, also of what it has not answered yet; "aborted" where
+   *  it did not take that on, which is told already. */
+  async stored(id: string): Promise<string> {
+    if (!isLocal(id)) return id;
+    const [, key = "", index] = id.split(":");
     const made = await this.pending.get(key)?.made;
-    return (index ? made?.generations.find((one) => one.index === +index) : made?.batch)?.id;
+    const row = index ? made?.generations.find((one) => one.index === +index) : made?.batch;
+    if (!row) throw WorkbenchError.here("aborted");
+    return row.id;
   }
 
   private show(key: string, prompt: string, config: Config): void {

@@ -12,10 +12,7 @@ import { hasMore } from "./words";
 
 /** What was just asked for has no id in the kernel yet: whoever does something with it waits. */
 function acting(store: Store, id: string, act: (id: string) => Promise<unknown>): Promise<boolean> {
-  return attempt(store, async () => {
-    const stored = await store.submissions.stored(id);
-    if (stored !== undefined) await act(stored);
-  });
+  return attempt(store, async () => act(await store.submissions.stored(id)));
 }
 
 export function judge(
@@ -105,8 +102,8 @@ export function openTopic(store: Store, row: GenerationRow): void {
 
 /** The whole prompt of a batch; rows carry only its beginning. */
 export async function wholePrompt(store: Store, batch: BatchRow): Promise<string> {
-  const id = hasMore(batch) ? await store.submissions.stored(batch.id) : undefined;
-  if (id === undefined) return batch.prompt;
+  if (!hasMore(batch)) return batch.prompt;
+  const id = await store.submissions.stored(batch.id);
   return (await store.call<{ prompt: string }>("batch", { id })).prompt;
 }
 

@@ -5,6 +5,7 @@ import type { TargetedKeyboardEvent, TargetedMouseEvent } from "preact";
 import { useMemo, useRef } from "preact/hooks";
 
 import type { BatchRow, GenerationRow } from "../protocol";
+import { isLocal } from "../rows";
 import { feedText } from "../texts_feed";
 import { Icon } from "../ui/icons";
 import { tip } from "../ui/tooltip";
@@ -55,7 +56,7 @@ export function Card({ state, blockKey, batch, id, place, count, aspect }: CardP
     store.openLightbox(row.id);
   };
   const toggleSelected = (): void => {
-    if (id.startsWith("local:")) return; // Python could not know it
+    if (isLocal(id)) return; // Python could not know it
     const now = store.desk.selection.peek();
     store.desk.select(now.includes(id) ? now.filter((other) => other !== id) : [...now, id]);
   };

@@ -4,6 +4,7 @@
 import { batch, computed, effect, type ReadonlySignal, signal, untracked } from "@preact/signals";
 
 import { isAborted, reasonOf } from "../errors";
+import { isLocal } from "../rows";
 import type { Store } from "../store";
 import { feedText } from "../texts_feed";
 import { type Block, blocksOf, movedBetween } from "./blocks";
@@ -135,7 +136,7 @@ export class FeedState {
 
   /** What was asked for on this page is what its reader wants to see. */
   private followOwn(active: readonly string[]): void {
-    const local = active.filter((id) => id.startsWith("local:"));
+    const local = active.filter(isLocal);
     const isNew = local.some((id) => !this.locals.has(id));
     this.locals = new Set(local);
     if (isNew && !this.scroller.atTop.peek()) void this.toNewest();
