@@ -68,12 +68,12 @@ browser: $(STAMP)
 lint: $(STAMP) ## ruff, its formatter, mypy; tsc and eslint
 	@$(MAKE) --no-print-directory -j2 lint-python lint-frontend
 
-lint-python:
+lint-python: $(STAMP)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy --strict -p workbench
 
-lint-frontend:
+lint-frontend: $(STAMP)
 	@$(FRONTEND) check lint
 
 format: $(STAMP) ## let ruff put the code in shape
