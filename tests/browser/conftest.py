@@ -166,9 +166,15 @@ def make_lab(
     assert not surprises, "the page complained:\n" + "\n".join(surprises)
 
 
+def _processors() -> int:
+    """How many this process may use; where nobody says that, how many there are."""
+    allowed = getattr(os, "sched_getaffinity", None)
+    return len(allowed(0)) if allowed else os.cpu_count() or 1
+
+
 def surprises_of(console: ConsoleLog) -> list[str]:
     """What a page said that no test allowed it to say."""
-    if hasattr(os, "getloadavg") and os.getloadavg()[0] > BUSY * len(os.sched_getaffinity(0)):
+    if hasattr(os, "getloadavg") and os.getloadavg()[0] > BUSY * _processors():
         console.allow(SLOW_START)
     return console.surprises()
 
