@@ -38,12 +38,6 @@ def mount(tmp_path: Path) -> Iterator[Mount]:
         yield mount
 
 
-@pytest.fixture
-def crew() -> Iterator[Crew]:
-    with Crew() as crew:
-        yield crew
-
-
 def fill(disk: Path, *, leave: int = 0) -> Path:
     """Take the free space but `leave` bytes, also while others write."""
     ballast = disk / "ballast"
@@ -329,8 +323,6 @@ ws.close()
 
 @pytest.mark.req("TOK-2")
 def test_a_picture_that_may_not_be_stored_fails_alone(crew: Crew, tmp_path: Path) -> None:
-    if not hasattr(os, "geteuid"):
-        pytest.skip("Not on Windows: a folder takes files there, whatever its mode says.")
     is_root = os.geteuid() == 0
     if is_root and not hasattr(ctypes.CDLL(None), "capset"):
         pytest.skip("Root may write everywhere here: run the test as an ordinary user.")

@@ -5,10 +5,8 @@ from __future__ import annotations
 import random
 import re
 import signal
-import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,16 +26,6 @@ from tests.faults.engine_world import (
     stored_files,
 )
 from tests.waiting import until
-
-pytestmark = pytest.mark.skipif(
-    sys.platform == "win32", reason="Not on Windows: the tests end processes with signals."
-)
-
-
-@pytest.fixture
-def crew() -> Iterator[Crew]:
-    with Crew() as crew:
-        yield crew
 
 
 def go_on(folder: Path, *, pictures: int) -> None:

@@ -9,9 +9,7 @@ from __future__ import annotations
 import os
 import random
 import signal
-import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -32,17 +30,6 @@ from tests.faults.engine_world import (
 )
 from tests.waiting import until
 from workbench.runner.failpoints import FAILPOINTS
-
-pytestmark = pytest.mark.skipif(
-    sys.platform == "win32", reason="Not on Windows: the tests send SIGKILL and SIGSTOP."
-)
-
-
-@pytest.fixture
-def crew() -> Iterator[Crew]:
-    with Crew() as crew:
-        yield crew
-
 
 # -- at each point ------------------------------------------------------------------------------
 

@@ -7,7 +7,6 @@ import os
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,17 +27,6 @@ from tests.faults.engine_world import (
 from tests.waiting import until
 from workbench.domain.records import ChangeRecord
 from workbench.workspace.workspace import Workspace
-
-pytestmark = pytest.mark.skipif(
-    not hasattr(os, "fork"), reason="Not on Windows: the tests fork processes and kill them."
-)
-
-
-@pytest.fixture
-def crew() -> Iterator[Crew]:
-    with Crew() as crew:
-        yield crew
-
 
 # -- all at once --------------------------------------------------------------------------------
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,12 +29,6 @@ MEGABYTE = 1_000_000
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="Linux only: the test counts open files and memory in /proc."
 )
-
-
-@pytest.fixture
-def crew() -> Iterator[Crew]:
-    with Crew() as crew:
-        yield crew
 
 
 SOAK = """
