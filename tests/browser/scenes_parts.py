@@ -56,6 +56,16 @@ for batch in running:
     batch.wait(60)
     batch.delete()
 """
+# The kernel hears of no topic that is to be opened until it is let go.
+HOLD_TOPICS = """() => {
+  const send = WebSocket.prototype.send;
+  const seen = new TextDecoder("latin1");
+  WebSocket.prototype.send = function (data) {
+    const text = typeof data === "string" ? data : seen.decode(data);
+    if (!/"op":\\s*"topic.open"/.test(text)) send.call(this, data);
+  };
+  globalThis.openTopics = () => { WebSocket.prototype.send = send; };
+}"""
 # An image, a batch, a topic and a project of the demonstration, each with what is in it.
 DELETE = """
 kept = topics["Figure 3, night"]
@@ -150,6 +160,20 @@ def _leave_running(stage: Stage) -> None:
     stage.escape()
     expect(stage.page.get_by_test_id("confirm")).to_have_count(0)
     stage.close_drawer()
+
+
+def _on_its_way(stage: Stage) -> None:
+    stage.page.evaluate(HOLD_TOPICS)
+    stage.bench.py("fresh = ws.create_topic('Paper kites')\nbench.topic = fresh")
+    expect(stage.root.get_by_test_id("topic-title")).to_have_text("Paper kites")
+    expect(stage.root.get_by_test_id("feed")).to_have_css("opacity", "0.35")
+
+
+def _leave_on_its_way(stage: Stage) -> None:
+    stage.page.evaluate("() => openTopics()")
+    stage.show("Harbour studies")
+    expect(stage.root.get_by_test_id("feed")).to_have_css("opacity", "1")
+    stage.bench.py("fresh.delete()")
 
 
 # -- a long topic, tags, a lost file, an unknown amount -------------------------------------------
@@ -284,6 +308,12 @@ SETTINGS = (
     Setting(
         partial(lab_stage, name="details", cells=(OPEN + STUDIO, SHOW)),
         {
+            "on-its-way": Scene(
+                says="The chosen topic is on its way: nobody acts upon the one before.",
+                act=_on_its_way,
+                undo=_leave_on_its_way,
+                each=True,
+            ),
             "tags": over_window(
                 says="The tags of a picture.",
                 act=_tags,

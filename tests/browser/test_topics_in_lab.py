@@ -40,12 +40,9 @@ WHOLE = """root => {
     thumb => thumb?.complete && Number(getComputedStyle(thumb).opacity) > 0.99);
 }"""
 # Looks at every frame: the title, and whether the pictures are there.
-EACH_FRAME = (
-    """root => {
+EACH_FRAME = """root => {
   root.frames = [];
-  const isWhole = """
-    + WHOLE
-    + """;
+  const isWhole = WHOLE;
   const look = () => {
     if (root.frames === null) return;
     const title = root.querySelector("[data-testid=topic-title]").textContent;
@@ -53,8 +50,7 @@ EACH_FRAME = (
     requestAnimationFrame(look);
   };
   look();
-}"""
-)
+}""".replace("WHOLE", WHOLE)
 SEEN = """root => {
   const seen = [...new Set(root.frames)];
   root.frames = null;
