@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterable
 
 import pytest
 from playwright.sync_api import expect
@@ -18,7 +19,6 @@ wb.Workbench(ws).config.update(n=2, width=128, height=128)
 """
 OPEN_TOPIC = "bench.topic = next(one for one in ws.topics() if one.title == 'Boats')"
 WITHIN_S = 1  # also what the page itself took to look
-TRIES = 3  # where the machine is busy with other tests: what comes with a poll is late each time
 
 
 def _seen(bench: Bench, other: Bench) -> None:
@@ -38,7 +38,20 @@ def _seen(bench: Bench, other: Bench) -> None:
     # Batches may be in Active in one and in History in the other; the pictures are the same.
     assert set(other.ids()) == set(bench.ids())
 
-    assert min(_heart_s(bench, other, old) for _ in range(TRIES)) <= WITHIN_S
+    heart, seen = (one.card(old).get_by_test_id("favourite") for one in (bench, other))
+    bench.card(old).hover()
+
+    def press(pressed: str) -> None:
+        # As it is before in both, so that the press is the opposite.
+        for one in (heart, seen):
+            expect(one).not_to_have_attribute("aria-pressed", pressed)
+        heart.click()
+
+    _soon(
+        press,
+        lambda pressed: expect(seen).to_have_attribute("aria-pressed", pressed),
+        ["true", "false", "true", "false", "true"],
+    )
     bench.image_menu(old, "rate", "rate-4")
     expect(other.card(old).locator(".wbx-mark-stars")).to_have_text("4")
 
@@ -65,17 +78,21 @@ def _seen(bench: Bench, other: Bench) -> None:
     other.expect_marked(other.find("prompt"), "prompt")
 
 
-def _heart_s(bench: Bench, other: Bench, id: str) -> float:
-    """Press the heart of a picture: after how many seconds does the other window show it?"""
-    heart, seen = (one.card(id).get_by_test_id("favourite") for one in (bench, other))
-    pressed = "false" if seen.get_attribute("aria-pressed") == "true" else "true"
-    bench.card(id).hover()
-    heart.click()
-    start = time.monotonic()
-    expect(seen).to_have_attribute("aria-pressed", pressed)
-    took = time.monotonic() - start
-    expect(heart).to_have_attribute("aria-pressed", pressed)  # the next press is the opposite
-    return took
+def _soon(do: Callable[[str], None], see: Callable[[str], None], values: Iterable[str]) -> None:
+    """Do something in one window: the other shows it within a second, at one of a few tries.
+
+    Where the machine is busy with other tests one may take longer; what comes with a poll is late
+    each time.
+    """
+    took = []
+    for value in values:
+        do(value)
+        start = time.monotonic()
+        see(value)
+        took.append(time.monotonic() - start)
+        if took[-1] <= WITHIN_S:
+            return
+    raise AssertionError(f"it took {took} s")
 
 
 @pytest.mark.faults  # long
