@@ -43,12 +43,12 @@ lab: frontend ## open JupyterLab on a notebook that generates images at once
 app: frontend ## serve the notebook as a page with Voilà
 	$(BIN)/jupyter-workbench app $(ARGS)
 
-test: lint frontend browser ## lint and every test but the fault matrix (at most 12 minutes on two cores)
+test: lint frontend browser ## lint and every test but the fault matrix (meant for 12 minutes on two cores)
 	@$(FRONTEND) test
 	$(BIN)/python -m pytest tests --ignore=tests/providers -m "not faults" -n $(WORKERS) --dist loadgroup $(ARGS)
 	$(BIN)/python -m pytest tests/providers -m "not faults" -n $(PROVIDER_WORKERS) $(ARGS)
 
-test-faults: frontend browser ## kills, full disks, cut connections, hostile pages, soaks (at most 15 minutes)
+test-faults: frontend browser ## kills, full disks, cut connections, hostile pages, soaks (meant for 15 minutes)
 	$(BIN)/python -m pytest tests --ignore=tests/faults -m faults -n $(WORKERS) --dist loadgroup $(ARGS)
 	$(BIN)/python -m pytest tests/faults -n $(FAULT_WORKERS) $(ARGS)
 
