@@ -239,8 +239,8 @@ def sleeps(self: Tidy) -> ProviderState:
 
 
 async def blocking(self: Tidy, request: JobRequest, ref: JobRef) -> Any:
-    begun = time.monotonic()
-    while time.monotonic() < begun + 0.25:
+    begun = time.thread_time()  # so long that the watcher has its turns on a busy machine, too
+    while time.thread_time() < begun + 0.25:
         sum(range(1_000))
     async for event in then(self, request, ref):
         yield event
