@@ -138,8 +138,8 @@ class OfTidy(ProviderContract):
     kind: type[Tidy] = Tidy
     deterministic = True
     secrets = (Tidy.key,)
-    patience_s = 1.0
-    close_s = 0.3
+    patience_s = 3.0
+    close_s = 1.0
 
     def setup_method(self) -> None:
         self.service = Service()
@@ -156,7 +156,8 @@ class OfTidy(ProviderContract):
 
 @pytest.mark.parametrize("kind", [Tidy, Asked])
 def test_a_provider_without_a_fault_keeps_all_of_it(kind: type[Tidy]) -> None:
-    report = check(type("Of", (OfTidy,), {"kind": kind}))
+    patient = {"patience_s": ProviderContract.patience_s, "close_s": ProviderContract.close_s}
+    report = check(type("Of", (OfTidy,), {"kind": kind, **patient}))
     assert report.ok, report
     names = {name for name, _ in report.skipped}
     assert names == {
@@ -409,8 +410,8 @@ RUDE: list[tuple[dict[str, Any], str, str]] = [
     ({"submit": always_one}, "every_job_has_an_id_of_its_own", "after a restart"),
     ({"test": makes_one}, "its_own_test_costs_nothing_and_says_a_sentence", "were charged"),
     ({"events": deaf}, "a_job_can_be_left_in_the_middle", "CancelledError"),
-    ({"events": endless_end}, "a_job_can_be_left_in_the_middle", "within 0.3 s"),
-    ({"cancel": hangs}, "a_cancel_returns_and_the_job_ends", "within 1 s"),
+    ({"events": endless_end}, "a_job_can_be_left_in_the_middle", "within 1 s"),
+    ({"cancel": hangs}, "a_cancel_returns_and_the_job_ends", "within 3 s"),
     ({"idempotency": FREE}, "each_picture_is_charged_once", "Declare KEYED"),
     ({"honours_key": False}, SETTLED, "idempotency key"),
     ({"idempotency": LOOKUP, "lookup": finds_anything}, SETTLED, "never sent"),
