@@ -36,6 +36,7 @@ __all__ = ["Liveness", "Runner", "RunnerSettings"]
 _LOOK_GAP_S = 0.01  # between two looks for cancels
 _AFTERWARDS_S = 0.01
 _PROMOTE_GAP_S = 1.0  # between two writes that queue what is due, but for its own timer
+_CLOCKS_DIFFER_S = 1.0  # the store says by the wall clock what is due, the loop has its own
 _LONGEST_TIMER_S = 30.0  # due times are wall-clock times, and the clock may be set
 _IDLE_CLAIMS = 4  # empty claims in a row after which claims keep a distance
 _CLAIM_GAP_S = 0.02
@@ -195,9 +196,12 @@ class Runner:
         loop = asyncio.get_running_loop()
         while True:
             self._changed.clear()
+            due = loop.time() - _CLOCKS_DIFFER_S
+            await self._dues.settle()
             await self._claims.settle()
-            # A retry that was due a while ago and was not claimed was cancelled, or is elsewhere.
-            self._retries = {id: at for id, at in self._retries.items() if at > loop.time() - 1.0}
+            # What was due before both, and was not claimed, was cancelled, is elsewhere, or is
+            # queued behind what runs here.
+            self._retries = {id: at for id, at in self._retries.items() if at > due}
             held_back = any(circuit.wait_s() > 0 for circuit in self._circuits.values())
             if not (self._runs or self._retries or held_back):
                 return
