@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 # A wake can only be lost if this process's engine stalls; then a look now and then still ends it.
 _LOOK_AGAIN_S = 10.0
+# A notebook's stop button counts when the kernel's loop next does anything (tornado's add_callback
+# does not wake it from a signal handler): where nothing else comes, this does.
+_STOP_AGAIN_S = 0.2
 
 
 def check_timeout(timeout: float | None) -> float | None:
@@ -91,9 +94,12 @@ async def wakeups(engine: Engine) -> AsyncIterator[asyncio.Event]:
 
 async def next_wake(woken: asyncio.Event) -> None:
     """Wait for the next wake (or a moment, see `_LOOK_AGAIN_S`) and clear it."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(_LOOK_AGAIN_S):
-            await woken.wait()
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + _LOOK_AGAIN_S
+    while not woken.is_set() and loop.time() < deadline:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_STOP_AGAIN_S):
+                await woken.wait()
     woken.clear()
 
 
