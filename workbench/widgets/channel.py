@@ -141,7 +141,8 @@ class Channel:
         )
 
     def _take(self, content: object, buffers: object) -> None:
-        self.pin.arrived()
+        if self.pin.arrived():
+            self._hand_over(self._route_is_back, None)
         checked = self.gate.check(content, buffers)
         if isinstance(checked, Refusal):
             if checked.tell:
@@ -493,6 +494,9 @@ class Channel:
                 "",
                 "warning",
             )
+
+    def _route_is_back(self, _: None) -> None:
+        self._log("Messages of pages do arrive on a thread of their own: they were late.", "")
 
     def _probe(self) -> None:
         self._probes += 1

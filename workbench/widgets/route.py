@@ -13,7 +13,8 @@ It is a private name, so everything is done with care:
   subshells, nothing is touched: the page's own subshell (JupyterLab) or the main thread serves.
 - A wrong answer would make the comm deaf. The pin notes what it routes and what arrives; as long as
   nothing has, whoever uses it is told of the doubt, asks the page for an echo, and gives the pin up
-  if that stays silent. What one comm has shown holds for all others of the process.
+  if that stays silent. What one comm has shown holds for all others of the process. What comes on
+  our subshell after that was only late: the pin is made again.
 - A subshell that somebody deleted is replaced.
 """
 
@@ -69,16 +70,28 @@ class Pin:
         self._on_doubt = on_doubt
         self._on_failure = on_failure
         self._routed = 0
+        self._given_up = False
         self._manager = _manager_of(comm)
         if self._manager is not None and _known.get(self._manager, True):
             setattr(comm, _METHOD, self._route)
             self.state = "proven" if self._manager in _known else "pinned"
 
-    def arrived(self) -> None:
-        """Note that a message came through to the callback, on the calling thread."""
-        if self.state == "pinned" and self._routed:
+    def arrived(self) -> bool:
+        """Note that a message came through to the callback, on the calling thread.
+
+        Returns
+        -------
+        bool
+            True where that shows that the route was given up too early: it is there again.
+        """
+        late = self._given_up and is_own_thread()
+        if late:
+            self._given_up = False
+            setattr(self._comm, _METHOD, self._route)
+        if late or (self.state == "pinned" and self._routed):
             self.state = "proven"
             _known[self._manager] = True
+        return late
 
     def in_doubt(self) -> bool:
         """Tell whether messages were routed and none has arrived so far."""
@@ -101,10 +114,12 @@ class Pin:
                 ask_for_echo()
         _known[self._manager] = False
         self.undo()
+        self._given_up = True
         return False
 
     def undo(self) -> None:
         """Give the comm its own route back. Safe to call twice, from any thread."""
+        self._given_up = False
         if self.state not in ("pinned", "proven"):
             return
         self.state = "undone"
