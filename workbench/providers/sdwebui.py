@@ -52,6 +52,7 @@ _NAMES = uuid.UUID("5d3f0f5e-52b4-5f0c-8a45-6b8d9b0f6a11")  # where our ids come
 _PATIENCE = Patience(stall_s=1800.0, total_s=1800.0)  # the answer comes when the picture is made
 _LONGEST_PROMPT = 10_000
 _SHORTEST_SECRET = 6
+_LAST_LOOK_S = 10.0  # a picture that is there does not wait longer for whether it is a whole one
 _CANCEL_S = 25.0  # the runner gives a cancel 30 s
 
 
@@ -265,8 +266,9 @@ class SDWebUI(OwnServer):
     async def _was_interrupted(self) -> bool:
         """Tell whether the run that just ended was: its picture is then an unfinished one."""
         try:
-            told = await self._anybodys_progress("true")
-        except ProviderError:
+            async with asyncio.timeout(_LAST_LOOK_S):
+                told = await self._anybodys_progress("true")
+        except (ProviderError, TimeoutError):
             return False
         state = (told or {}).get("state")
         return isinstance(state, dict) and state.get("interrupted") is True and not state.get("job")

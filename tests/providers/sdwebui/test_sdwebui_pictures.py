@@ -6,18 +6,19 @@ import base64
 import io
 import json
 import os
-import time
+import threading
 
 import pytest
 from PIL import Image
 
+from tests.providers.checks import TOO_LATE
 from tests.providers.sdwebui.world import CANARY, MODEL, _request, added, calls, sent
-from tests.providers.world import ended, error_of, fast, shown_while_made
+from tests.providers.world import ended, error_of, fast, shown_one_by_one
 from tests.waiting import until
 from workbench.domain.jobs import JobInput, JobRequest, Partial, Queued, Running
 from workbench.domain.status import Operation
 from workbench.errors import InvalidRequest
-from workbench.providers.http import Patience
+from workbench.providers import sdwebui
 from workbench.providers.sdwebui import SDWebUI
 from workbench.testing.emulators.sdwebui import INTERNAL, PROGRESS, TXT2IMG, SDWebUIEmulator
 from workbench.testing.emulators.server import Fault
@@ -202,13 +203,14 @@ def test_checkpoints_are_models_once_they_were_asked_for(ws, server):
 @pytest.mark.req("PRV-4")
 @pytest.mark.parametrize("internal", [True, False])
 def test_steps_and_previews_are_shown_on_the_way(ws, internal):
-    with SDWebUIEmulator(step_s=0.3, internal=internal) as server:
+    with SDWebUIEmulator(internal=internal) as server:
+        server.hold()
+        server.let(1)
         added(ws, server)
         (generation,) = ws.generate("a fox", model=MODEL, steps=5).generations
-        shown, steps = shown_while_made(ws, generation)
-        assert {(step, 5) for step in range(1, 5)} <= steps
-        sketches = {png(f"a fox at {step}", width=8, height=8) for step in range(1, 6)}
-        assert len(shown & sketches) >= 3
+        sketches = {step: png(f"a fox at {step}", width=8, height=8) for step in range(1, 5)}
+        looks = [((step, 5), sketch) for step, sketch in sketches.items()]
+        shown_one_by_one(ws, generation, looks, lambda: server.let(1))
 
 
 @pytest.mark.req("PRV-4")
@@ -221,7 +223,7 @@ def test_the_place_in_the_queue_is_told_and_others_previews_are_not_shown(ws, se
     until(lambda: "#1" in generation.detail)
     assert generation.status == "queued"
     server.go_on()
-    theirs.join(5)
+    theirs.join(45)
     assert ended(batch).status == "completed"
 
 
@@ -231,16 +233,19 @@ async def test_another_users_picture_in_the_page_is_never_ours(server):
     with SDWebUIEmulator(internal=False) as old:
         old.hold()
         theirs = old.occupy("task(page)")
+        old.let(3)  # of 8: there is a preview of theirs
+        until(lambda: old._state["sampling_step"] == 3)
         provider = SDWebUI("webui", base_url=old.base_url, pace=fast)
         request = _request()
         ref = await provider.submit(request)
         events = []
         async for event in provider.events(request, ref):
             events.append(event)
-            if events.count(Queued()) == 1 and not old._goes.is_set():
-                old.step_s = 0.05
-                old.go_on()
-        theirs.join(5)
+            if event == Queued():
+                old.let(5)  # the rest of theirs
+            if isinstance(event, Running) and event.total is not None:
+                old.let(1)  # ours goes on when a step of it was seen
+        theirs.join(45)
         sketches = [event.data for event in events if isinstance(event, Partial)]
         assert not [
             one for one in sketches if one == png("somebody else's at 3", width=8, height=8)
@@ -251,9 +256,13 @@ async def test_another_users_picture_in_the_page_is_never_ours(server):
 
 @pytest.mark.req("PRV-4")
 def test_a_server_without_progress_makes_pictures_all_the_same(ws):
-    with SDWebUIEmulator(progress=False, step_s=0.05) as server:
+    with SDWebUIEmulator(progress=False) as server:
+        server.hold()
         added(ws, server)
-        done = ended(ws.generate("a fox", model=MODEL, steps=4))
+        batch = ws.generate("a fox", model=MODEL, steps=4)
+        until(lambda: sent(server, PROGRESS))
+        server.go_on()
+        done = ended(batch)
         assert done.status == "completed"
         assert len(sent(server, INTERNAL)) == 1
         assert len(sent(server, PROGRESS)) == 2  # once on the way, and once at the end
@@ -261,11 +270,14 @@ def test_a_server_without_progress_makes_pictures_all_the_same(ws):
 
 @pytest.mark.req("PRV-4")
 def test_an_older_server_that_takes_no_ids_is_asked_what_it_makes(ws):
-    with SDWebUIEmulator(ids=False, step_s=0.1) as server:
+    with SDWebUIEmulator(ids=False) as server:
+        server.hold()
+        server.let(3)
         added(ws, server)
         batch = ws.generate("a fox", model=MODEL, steps=8)
         (generation,) = batch.generations
         until(lambda: (generation.record.step or 0) > 2)
+        server.go_on()
         assert ended(batch).status == "completed"
         assert 1 <= len(sent(server, INTERNAL)) <= 4
 
@@ -281,19 +293,23 @@ def test_an_older_server_that_takes_no_ids_is_asked_what_it_makes(ws):
         Fault(status=200, body=b'{"active": true, "progress": "half", "live_preview": "%%"}'),
         Fault(status=200, body=b'{"active": true, "progress": 1e999, "id_live_preview": []}'),
         Fault(status=200, body=b'{"state": {"job": 7, "sampling_step": 9, "sampling_steps": 3}}'),
-        Fault(pause_s=3),
+        TOO_LATE,
     ],
     ids=repr,
 )
-def test_progress_that_goes_wrong_does_not_hurt_the_picture(ws, server, fault):
-    server.step_s = 0.05
+def test_progress_that_goes_wrong_does_not_hurt_the_picture(ws, server, fault, monkeypatch):
+    monkeypatch.setattr(sdwebui, "_LAST_LOOK_S", 2.0)
+    server.hold()
     server.fault_of = lambda seen: fault if "progress" in seen.path else None
-    added(ws, server, patience=Patience(total_s=5, stall_s=5))
-    begun = time.monotonic()
+    added(ws, server)
     batch = ws.generate("a fox", model=MODEL, steps=6)
+    until(lambda: any("progress" in seen.path for seen in server.requests))
+    server.go_on()
     assert ended(batch).status == "completed"
-    assert time.monotonic() - begun < 8
     assert len(server.made) == 1
+    if fault is TOO_LATE:
+        # What was asked on the way is not waited for: only the question at the end has its time.
+        assert len([seen for seen in server.requests if "progress" in seen.path]) == 2
 
 
 async def test_large_previews_are_made_small(server):
@@ -301,15 +317,21 @@ async def test_large_previews_are_made_small(server):
     Image.frombytes("RGB", (400, 400), os.urandom(480_000)).save(out, "PNG")
     real = server._sample
 
+    shown = threading.Event()
+
     def sample(steps, what):
         server._sketch = out.getvalue()
-        time.sleep(1.0)
+        shown.wait(45)  # it is made when a preview was seen
         return real(1, what)
 
     server._sample = sample
     provider = SDWebUI("webui", base_url=server.base_url, pace=fast)
-    events = await _events(provider, _request())
-    sizes = [len(event.data) for event in events if isinstance(event, Partial)]
+    request = _request()
+    sizes = []
+    async for event in provider.events(request, await provider.submit(request)):
+        if isinstance(event, Partial):
+            sizes.append(len(event.data))
+            shown.set()
     assert sizes
     assert max(sizes) <= 256_000
     await provider.close()
