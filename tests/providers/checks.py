@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,10 @@ import workbench as wb
 from tests.providers.world import ended, only, shown_by, shown_of
 from tests.waiting import until
 from workbench.errors import ErrorKind, ProviderError
-from workbench.testing.emulators.server import Fault
+from workbench.providers.http import Patience
+from workbench.testing.emulators.server import Fault, Reply, Seen
+
+_LONGEST_HOLD_S = 90.0
 
 # -- faults ----------------------------------------------------------------------------------------
 
@@ -28,7 +33,11 @@ LOST = (
     Fault(status=200, body=b"[]", content_type="application/json"),
     Fault(status=502),
 )
-TOO_LATE = Fault(pause_s=1.6)  # for a patience of 1.2 s
+TOO_LATE = Fault(pause_s=600.0)  # its end is never waited for
+DRIPPING = Fault(drip_s=1.0)  # no answer is so short that it comes in time
+
+# What is to come in time comes within it also where a process stands still for two seconds.
+_SHORT_S = 6.0
 
 no_pictures = pytest.mark.parametrize(
     "fault",
@@ -40,9 +49,31 @@ failed_downloads = pytest.mark.parametrize(
 )
 
 
+def patience_with(fault: Fault) -> Patience:
+    """Patience that a fault uses up where it is one of time; all else comes in time, and slowly."""
+    return Patience(total_s=_SHORT_S if fault.pause_s or fault.drip_s else 25.0)
+
+
 def only_for(prompt: str, fault: Fault) -> Callable[[Any], Fault | None]:
     """A fault for the requests of one prompt."""
     return lambda seen: fault if prompt.encode() in seen.body else None
+
+
+def told_in(text: str, *words: str) -> bool:
+    """Whether a text that changes has all of these words at once."""
+    return all(one in text for one in words)
+
+
+def assert_put_off(batch: wb.Batch, server: Any, seconds: float) -> None:
+    """Check that a call which failed in passing is to be sent again after so long, not before."""
+    (waiting,) = batch.generations
+    until(lambda: waiting.record.detail_key == "retrying", "another try is planned")
+    told = waiting.record.detail_args["seconds"]
+    assert seconds <= told <= seconds + 2, told  # rounded up, and spread by a bit
+    calls = [seen for seen in server.requests if seen.method == "POST"]
+    assert len(calls) == 1
+    batch.cancel()
+    assert only(batch).status == "cancelled"
 
 
 # -- what an error says ----------------------------------------------------------------------------
@@ -92,20 +123,37 @@ def came_late(batch: wb.Batch) -> wb.Generation:
     return late
 
 
-def cancelled_on_the_way(ws: Any, server: Any, fault: Fault, model: str) -> wb.Generation:
+@contextmanager
+def held_back(server: Any, path: str = "") -> Iterator[None]:
+    """Hold back the answers to requests whose path has this in it, until the block has ended."""
+    answered, gate = server.reply, threading.Event()
+
+    def held(seen: Seen, fault: Fault) -> Reply:
+        reply: Reply = answered(seen, fault)
+        if path in seen.path:
+            gate.wait(_LONGEST_HOLD_S)
+        return reply
+
+    server.reply = held
+    try:
+        yield
+    finally:
+        gate.set()
+        server.reply = answered
+
+
+def cancelled_on_the_way(ws: Any, server: Any, model: str) -> wb.Generation:
     """The picture of a call that was cancelled while its answer was on its way."""
-    server.faults = [fault]
-    batch = ws.generate("a fox", model=model)
-    until(lambda: server.requests)
-    batch.cancel()
+    with held_back(server):
+        batch = ws.generate("a fox", model=model)
+        until(lambda: server.requests)
+        batch.cancel()
     return came_late(batch)
 
 
-def closed_on_the_way(
-    home: Path, server: Any, add: Callable[[Any, Any], Any], model: str, *, pause_s: float = 3.0
-) -> None:
+def closed_on_the_way(home: Path, server: Any, add: Callable[[Any, Any], Any], model: str) -> None:
     """Close a process while its call is under way: the next one leaves it to a person."""
-    server.faults = [Fault(pause_s=pause_s)]
+    server.faults = [TOO_LATE]  # a process gives its calls two seconds when it closes
     with wb.open(home / "ws", user="ada") as ws:
         add(ws, server)
         batch = ws.generate("a fox", model=model)

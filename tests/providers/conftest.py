@@ -16,6 +16,19 @@ from workbench.workspace import engine, plugins
 from workbench.workspace.workspace import Workspace
 
 PLUGINS = ("builtin", "openai")
+_SLOWLY_S = 180  # what takes 20 s on a busy machine may take five times as long on a slow one
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A limit of time is for what hangs. (Those of diffusers, which import torch, have their own.)
+
+    Several waits of 45 s each may follow one another, and each says itself what did not happen.
+    """
+    here = Path(__file__).parent
+    for item in items:
+        inside = here in item.path.parents and here / "diffusers" not in item.path.parents
+        if inside and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(_SLOWLY_S))
 
 
 @pytest.fixture(autouse=True)

@@ -22,7 +22,7 @@ from workbench.providers.http import Patience
 from workbench.testing.emulators.cog import CogEmulator
 from workbench.testing.emulators.server import Emulator, Fault, Seen
 
-SECONDS = 15.0  # within which everything ends, on a busy machine
+SECONDS = 45.0  # within which everything ends, on a busy machine
 GRANTED = 1_000
 DIALECTS = {one.name: one for one in all_dialects()}
 
@@ -115,7 +115,8 @@ class Sweep:
     def meet(self, what: str, fault: Fault) -> None:
         """Have one request meet a fault; beside every other one a sibling is made."""
         at = len(self.met)
-        total_s = 0.6 if fault.drip_s else 20.0
+        # Long enough for all that does not drip, where a process stands still for a while.
+        total_s = 3.0 if fault.drip_s else 20.0
         model = self.provider(f"{self.dialect.name}{at}", total_s=total_s)
         prompt, other = f"the fox {at:02}", f"the owl {at:02}"
         self.aim(prompt, fault)

@@ -216,7 +216,7 @@ def test_a_busy_resource_is_asked_again(ws, azure, wait):
     "fault", [Fault(reset_after=0), Fault(status=504), Fault(silent=True)], ids=repr
 )
 def test_a_lost_answer_is_an_unknown_outcome(ws, azure, fault):
-    added(ws, azure, patience=Patience(total_s=2.0))
+    added(ws, azure, patience=Patience(total_s=25.0))
     azure.faults = [fault]
     (lost,) = ended(ws.generate("a fox", model=MODEL)).generations
     assert (lost.status, lost.detail) == ("processing", "outcome_unknown")

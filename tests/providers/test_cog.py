@@ -13,7 +13,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -132,13 +131,13 @@ class Server:
             return "NONE"
 
     def wait_for(self, *states: str) -> None:
-        until(lambda: self.health() in states, within_s=30)
+        until(lambda: self.health() in states, f"state {states}")
 
     def kill(self) -> None:
         if self.process is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)  # its worker is of the same session
-            self.process.wait(10)
+            self.process.wait(45)
             self.process = None
 
 
@@ -203,7 +202,7 @@ def added(ws, server: Server, *, known: bool = True, **changes) -> Cog:
 
 
 def ended(batch: wb.Batch) -> wb.Batch:
-    return batch.wait(20)
+    return batch.wait(30)
 
 
 def error_of(batch: wb.Batch):
@@ -290,14 +289,16 @@ def test_images_go_in(ws, server):
 def test_steps_reach_the_generation_while_the_call_lasts(ws, server):
     added(ws, server)
     before = len(server.runs)
-    (generation,) = ws.generate("a slow fox", model=MODEL, steps=10, pause=0.1).generations
-    steps = set()
-    until(lambda: steps.add(generation.record.step) or generation.status.is_terminal)
-    assert generation.status == "completed"
-    assert len(steps & set(range(1, 11))) >= 3, steps
-    assert generation.record.total_steps == 10
+    prompt = "a fox, step by step"
+    (generation,) = ws.generate(prompt, model=MODEL, steps=4).generations
+    for step in range(1, 4):
+        (server.folder / f"step-{step}").touch()
+        until(lambda step=step: generation.record.step == step, f"step {step}")
+        assert generation.record.total_steps == 4
+    (server.folder / "step-4").touch()
+    assert ended(generation.batch).status == "completed"
     # Looking at it began nothing.
-    assert server.runs[before:] == ["a slow fox"]
+    assert server.runs[before:] == [prompt]
 
 
 async def test_a_glance_that_comes_late_begins_nothing(server):
@@ -357,13 +358,12 @@ def test_failures_are_typed_and_not_tried_again(ws, server, prompt, kind, said):
 def test_a_cancel_ends_the_work(ws, server):
     added(ws, server)
     before = len(server.runs)
-    slow = ws.generate("a slow fox", model=MODEL, steps=400, pause=0.1)
+    slow = ws.generate("a slow fox", model=MODEL, steps=400, pause=1.0)
     until(lambda: slow.generations[0].record.step)
     slow.cancel()
     assert ended(slow).status == "cancelled"
-    begun = time.monotonic()
+    # There is one place: if the slow one had it still, nobody would wait for so long.
     assert ended(ws.generate("another", model=MODEL)).status == "completed"
-    assert time.monotonic() - begun < 5
     assert server.runs[before:] == ["a slow fox", "another"]
 
 
@@ -373,23 +373,28 @@ def test_work_of_a_closed_workspace_is_ended_and_made_anew(workspace_home, serve
     prompt = "a fox, slow once"
     with wb.open(workspace_home / "ws", user="ada") as ws:
         added(ws, server)
-        batch = ws.generate(prompt, model=MODEL, steps=100, pause=0.1, seed=3)
+        batch = ws.generate(prompt, model=MODEL, steps=100, pause=1.0, seed=3)
         until(lambda: batch.generations[0].record.step)
     server.wait_for("READY")  # it does not go on: nobody waits for it
     with wb.open(workspace_home / "ws", user="ada") as again:
         added(again, server)
-        (generation,) = again.batch(batch.id).wait(20).generations
+        (generation,) = again.batch(batch.id).wait(30).generations
         assert generation.asset.path.read_bytes() == picture(prompt, 3)
         assert again.doctor().problems == []
     assert server.runs[before:] == [prompt] * 2
 
 
 @pytest.mark.req("PRV-4", "PRV-7")
-def test_a_server_that_is_still_starting_is_waited_for(ws, own):
-    own.start(PAINTER_SETUP_S="1.5")
+def test_a_server_that_is_still_starting_is_waited_for(ws, own, monkeypatch):
+    many = functools.partial(RETRIES, max_tries=999)
+    monkeypatch.setattr(engines, "RunnerSettings", many)
+    begins = own.folder / "begins"
+    own.start(PAINTER_WAITS_FOR=str(begins))
     own.wait_for("STARTING")
     ws.add_provider(Cog(base_url=own.url, pace=FAST))
     (generation,) = ws.generate("a fox", model=MODEL).generations
+    until(lambda: ws._engine.runner.running and generation.status == "queued")
+    begins.touch()
     until(lambda: generation.status.is_terminal)
     assert generation.status == "completed"
 
@@ -398,14 +403,14 @@ def test_a_server_that_is_still_starting_is_waited_for(ws, own):
 def test_a_server_that_dies_in_the_middle_is_asked_again_when_it_is_back(
     workspace_home, own, monkeypatch
 ):
-    many = functools.partial(RunnerSettings, backoff_base_s=0.5, backoff_cap_s=0.5, max_tries=40)
+    many = functools.partial(RunnerSettings, backoff_base_s=0.5, backoff_cap_s=0.5, max_tries=999)
     monkeypatch.setattr(engines, "RunnerSettings", many)
     own.start()
     own.wait_for("READY")
     prompt = "a fox, slow once"
     with wb.open(workspace_home / "ws", user="ada") as ws:
         added(ws, own)
-        (generation,) = ws.generate(prompt, model=MODEL, steps=100, pause=0.1).generations
+        (generation,) = ws.generate(prompt, model=MODEL, steps=100, pause=1.0).generations
         until(lambda: generation.record.step)
         own.kill()
         own.start()
@@ -428,11 +433,15 @@ def test_a_server_that_is_not_there_is_named(ws, own):
 class Odd(Emulator):
     """Answers as it is told: what a server or somebody in between might say."""
 
+    tells_glances = True
+
     def __init__(self, *answers: dict) -> None:
         super().__init__()
         self.answers = list(answers)
 
     def answer(self, seen, fault):
+        if not self.tells_glances and seen.headers.get("prefer") == "respond-async":
+            return self.error(500, "Nothing is told.")
         told = self.answers.pop(0) if self.answers else {}
         return super().reply(
             seen, Fault(status=told.pop("status_code", 200), body=json.dumps(told).encode())
@@ -440,6 +449,8 @@ class Odd(Emulator):
 
 
 async def events_of(server: Emulator) -> list:
+    # Where a call takes its time, glances come beside it: they must not take its answers.
+    server.tells_glances = False
     provider = Cog(base_url=server.url, pace=FAST)
     request = JobRequest(
         "k-1", "model", Operation.GENERATE, "x", None, None, None, {}, (Slot("g", 0, None),)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,10 +41,15 @@ class Told:
         return cls(answer.status_code, sorted(told), told.get("status"), wrong or told.get("error"))
 
 
-def heard_from(url: str, slow: dict[str, Any]) -> dict[str, Told]:
-    """What a server says to everything that the dialect may ask."""
+def heard_from(
+    url: str, slow: dict[str, Any], slowly: Callable[[], None] = lambda: None
+) -> dict[str, Told]:
+    """What a server says to everything that the dialect may ask.
+
+    What is asked for as `slow`, after a call of `slowly`, lasts until it is cancelled.
+    """
     heard: dict[str, Told] = {}
-    with httpx.Client(base_url=url, timeout=20) as client:
+    with httpx.Client(base_url=url, timeout=45) as client:
 
         def ask(what: str, method: str, path: str, **how: Any) -> httpx.Response:
             answer = client.request(method, path, **how)
@@ -63,10 +68,11 @@ def heard_from(url: str, slow: dict[str, Any]) -> dict[str, Told]:
         ask("a question", "GET", "/predictions/one")
         ask("nowhere", "GET", "/nothing")
         ask("a cancel of nothing", "POST", "/predictions/three/cancel")
+        slowly()
         ended: list[httpx.Response] = []
         call = threading.Thread(
             target=lambda: ended.append(
-                httpx.put(f"{url}/predictions/three", json={"input": slow}, timeout=20)
+                httpx.put(f"{url}/predictions/three", json={"input": slow}, timeout=45)
             )
         )
         call.start()
@@ -76,7 +82,7 @@ def heard_from(url: str, slow: dict[str, Any]) -> dict[str, Told]:
         ask("the same again", "PUT", "/predictions/three", json=asked)
         ask("another one", "PUT", "/predictions/four", json=asked)
         ask("a cancel", "POST", "/predictions/three/cancel")
-        call.join(20)
+        call.join(45)
         heard["what was cancelled"] = Told.of(ended[0])
         until(lambda: client.get("/health-check").json()["status"] == "READY")
     return heard
@@ -98,10 +104,14 @@ def real(tmp_path: Path) -> Iterator[str]:
 
 @pytest.mark.req("PRV-2", "PRV-3")
 def test_the_emulator_says_what_the_real_server_says(real: str) -> None:
-    with CogEmulator(work_s=2.0) as server:
-        emulated = heard_from(server.url, SLOW)
+    with CogEmulator() as server:
+
+        def slowly() -> None:
+            server.work_s = 600.0
+
+        emulated = heard_from(server.url, SLOW, slowly)
         assert server.images_charged == 2, "what is made again is made again"
-    assert emulated == heard_from(real, {**SLOW, "pause": 1.0})
+    assert emulated == heard_from(real, {**SLOW, "steps": 400, "pause": 1.0})
 
 
 async def test_the_entry_of_the_dialect_is_what_it_discovers() -> None:

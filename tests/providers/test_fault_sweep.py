@@ -64,7 +64,7 @@ FAULTS: dict[str, dict[str, Fault]] = {
         "reset before": Fault(reset_before=True),
         "reset after": Fault(reset_after=0),
         "reset within": Fault(reset_after=40),
-        "slow drip": Fault(drip_s=0.05),
+        "slow drip": Fault(drip_s=1.0),
     },
     "type": {
         "as a page": Fault(content_type="text/html"),

@@ -24,7 +24,7 @@ class Together(Emulator):
         self._server.socket.listen(A_CROWD)
 
     def answer(self, seen: Seen, fault: Fault) -> Reply:
-        self.here.wait(20)
+        self.here.wait(45)
         return Reply(200, JSON, [b"{}"])
 
 
@@ -59,7 +59,9 @@ async def test_after_a_crowd_no_more_connections_stay_open_than_a_runner_has_job
     assert len(kept) <= A_RUNNERS_JOBS
 
 
-async def test_as_many_calls_as_a_runner_has_jobs_find_their_connections_again(server):
+async def test_as_many_calls_as_a_runner_has_jobs_find_their_connections_again(server, monkeypatch):
+    # Two seconds, after which an idle one is closed, may pass while nothing runs here.
+    monkeypatch.setattr("workbench.providers.http._IDLE_S", 600.0)
     here = Line("Example")
     await ask_together(here, server, A_RUNNERS_JOBS)
     before = kept_open(here)

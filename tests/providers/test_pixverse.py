@@ -15,6 +15,7 @@ import pytest
 
 import workbench as wb
 from tests.providers.checks import (
+    DRIPPING,
     LOST,
     REDIRECTED,
     TOO_LATE,
@@ -25,6 +26,7 @@ from tests.providers.checks import (
     came_late,
     failed_downloads,
     no_pictures,
+    patience_with,
     shown_after,
 )
 from tests.providers.world import (
@@ -50,7 +52,6 @@ from workbench.domain.jobs import (
 from workbench.domain.status import Operation
 from workbench.errors import ErrorKind, InvalidRequest, ProviderError
 from workbench.providers.catalogue import load
-from workbench.providers.http import Patience
 from workbench.providers.pixverse import PixVerse
 from workbench.testing.emulators.pixverse import TEMPLATE, PixVerseEmulator
 from workbench.testing.emulators.server import Fault
@@ -289,11 +290,13 @@ def test_a_job_goes_on_in_another_process_by_its_reference_alone(workspace_home,
 
 @pytest.mark.req("PRV-6", "TOK-5")
 def test_a_cancelled_job_is_followed_because_it_is_paid_for(ws, server):
-    server.states = (5,) * 20
+    server.states = (5,) * 10_000
     added(ws, server)
     batch = asked(ws)
     until(lambda: sent_to(server, "image/result"))
     batch.cancel()
+    for job in server._jobs.values():
+        job.states.clear()
     assert came_late(batch)
 
 
@@ -357,12 +360,12 @@ def test_what_is_put_off_is_made_once(ws, server, fault, path):
         Fault(status=200, body=b'{"ErrCode": 0, "Resp": null}'),
         Fault(status=200, body=b'{"Resp": {"image_id": 7}}'),
         TOO_LATE,
-        Fault(drip_s=0.05),
+        DRIPPING,
     ],
     ids=repr,
 )
 def test_a_submission_without_an_answer_is_an_unknown_outcome(ws, server, fault):
-    added(ws, server, patience=Patience(total_s=1.2))
+    added(ws, server, patience=patience_with(fault))
     server.fault_of = at("template/generate", fault)
     made = only(asked(ws))
     assert_unknown(ws, made)

@@ -357,8 +357,8 @@ async def test_a_stream_that_breaks_in_the_middle_says_so(server, dialect, fault
 
 
 async def test_an_answer_that_drips_ends_at_the_deadline(server):
-    server.faults = [Fault(drip_s=0.02)]
-    model = model_of("openai", server, patience=Patience(total_s=0.5))
+    server.fault_of = lambda seen: Fault(drip_s=0.5)
+    model = model_of("openai", server, patience=Patience(total_s=2.0))
     with pytest.raises(ProviderError, match="did not answer in time"):
         await answered(model)
 

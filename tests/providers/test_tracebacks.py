@@ -25,6 +25,7 @@ import httpx
 import pytest
 from IPython.core.ultratb import VerboseTB
 
+from tests.providers.checks import TOO_LATE
 from tests.providers.dialects import Dialect, _found, all_dialects
 from tests.providers.world import drained, ended, fast, job_request
 from workbench.domain.status import Operation
@@ -59,7 +60,7 @@ TROUBLES = {
     "unreachable": Trouble(unreachable=True),
     "reset": Trouble(Fault(reset_before=True)),
     "cut": Trouble(Fault(reset_after=3)),
-    "slow": Trouble(Fault(pause_s=3), patience=Patience(1, 1, 0.1, 0.3)),
+    "slow": Trouble(TOO_LATE, patience=Patience(1, 1, 0.1, 0.3)),
     "refused": Trouble(Fault(status=401)),
 }
 
@@ -165,7 +166,7 @@ def test_no_traceback_of_a_dialect_has_the_key(
 
 
 async def test_no_traceback_of_what_is_cancelled_has_the_key(dialect: Dialect, server: Any) -> None:
-    provider = provider_of(dialect, server, Trouble(Fault(pause_s=3)))
+    provider = provider_of(dialect, server, Trouble(TOO_LATE))
     asking = asyncio.create_task(drained(provider, job_request(dialect.model)))
     # Those that need a picture to begin with have sent nothing, and have failed.
     while not server.requests and not asking.done():  # noqa: ASYNC110 - told by another thread

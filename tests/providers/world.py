@@ -6,7 +6,6 @@ import functools
 import io
 import json
 import os
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 from PIL import Image
 
 import workbench as wb
+from tests.waiting import until
 from workbench.domain.jobs import JobRef, JobRequest, Slot
 from workbench.domain.status import Operation
 from workbench.errors import ProviderError
@@ -76,26 +76,41 @@ def error_of(batch: wb.Batch):  # type: ignore[no-untyped-def]
     return generation.error
 
 
-def noted(ws: Any, words: str, within_s: float = 5.0) -> bool:
+def noted(ws: Any, words: str) -> bool:
     """Whether the log says it: a remark may come after the end of its job."""
-    limit = time.monotonic() + within_s
-    while not any(words in repr(entry) for entry in ws.debug.entries()):
-        if time.monotonic() > limit:
-            return False
-        time.sleep(0.01)
+    until(lambda: any(words in repr(entry) for entry in ws.debug.entries()), f"{words!r} in a log")
     return True
 
 
-def shown_while_made(ws: Any, generation: wb.Generation) -> tuple[set[bytes], set[tuple]]:
-    """The previews, and the steps with their totals, that a generation had until its end."""
-    previews, steps = set(), set()
-    limit = time.monotonic() + 20
-    while not generation.status.is_terminal and time.monotonic() < limit:
-        previews.add(ws._engine.media.read_preview(generation.id) or b"")
-        steps.add((generation.record.step, generation.record.total_steps))
-        time.sleep(0.02)
-    assert generation.status == "completed", generation.error
-    return previews - {b""}, steps
+def preview_of(ws: Any, generation: wb.Generation) -> bytes | None:
+    """The preview of a generation that is shown now."""
+    shown: bytes | None = ws._engine.media.read_preview(generation.id)
+    return shown
+
+
+def step_of(generation: wb.Generation) -> tuple[int | None, int | None]:
+    """The step of a generation that is shown now, and how many there are."""
+    record = generation.record
+    return record.step, record.total_steps
+
+
+def shown_one_by_one(
+    ws: Any,
+    generation: wb.Generation,
+    looks: Iterable[tuple[tuple[int, int | None], bytes]],
+    go_on: Callable[[], None],
+) -> None:
+    """Wait until each of these steps and previews is shown; only then its emulator may go on.
+
+    After the last one it may go on to its end, in several pieces.
+    """
+    for step, preview in looks:
+        until(lambda step=step: step_of(generation) == step, f"step {step}")
+        until(lambda preview=preview: preview_of(ws, generation) == preview, f"preview of {step}")
+        go_on()
+    for _ in range(3):
+        go_on()
+    assert only(generation.batch).status == "completed", generation.error
 
 
 def job_request(model: str, **changes: Any) -> JobRequest:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import json
 import logging
-import time
 from decimal import Decimal
 
 import pytest
@@ -29,6 +28,7 @@ from tests.providers.bfl.world import (
     polls_only,
 )
 from tests.providers.checks import (
+    DRIPPING,
     LOST,
     REDIRECTED,
     TOO_LATE,
@@ -39,14 +39,15 @@ from tests.providers.checks import (
     failed_downloads,
     met,
     no_pictures,
+    patience_with,
     shown_after,
 )
 from tests.providers.world import PUT_OFF, assert_nowhere, drained, fast, noted, only, shown_by
+from tests.waiting import until
 from workbench.domain.jobs import Done, JobInput, Log
 from workbench.errors import ErrorKind, InvalidRequest, ProviderError
 from workbench.providers.bfl import BFL
 from workbench.providers.catalogue import load
-from workbench.providers.http import Patience
 from workbench.providers.redaction import Secret
 from workbench.testing.emulators.bfl import BFLEmulator
 from workbench.testing.emulators.server import Fault
@@ -132,12 +133,12 @@ async def test_how_long_to_pause_is_in_header_or_body(server, fault, pause):
         Fault(status=200, body=b'{"polling_url": "x"}'),
         Fault(status=200, body=b'"fine"'),
         TOO_LATE,
-        Fault(drip_s=0.05),
+        DRIPPING,
     ],
     ids=repr,
 )
 def test_a_submission_without_an_answer_is_an_unknown_outcome(ws, server, fault):
-    added(ws, server, patience=Patience(total_s=1.2))
+    added(ws, server, patience=patience_with(fault))
     server.fault_of = creates_only(fault)
     made = only(ws.generate("a fox", model=MODEL))
     assert_unknown(ws, made)
@@ -149,9 +150,7 @@ def test_a_submission_without_an_answer_is_an_unknown_outcome(ws, server, fault)
 def test_a_submission_that_never_went_out_is_made_again(ws, server):
     added(ws, server, base_url="http://127.0.0.1:9/v1")
     (waiting,) = ws.generate("a fox", model=MODEL).generations
-    until = time.monotonic() + 10
-    while "retrying" not in waiting.detail and not waiting.error and time.monotonic() < until:
-        time.sleep(0.01)
+    until(lambda: "retrying" in waiting.detail or waiting.error)
     waiting.cancel()
     assert waiting.status in ("cancelled", "failed")
 

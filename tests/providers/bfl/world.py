@@ -21,7 +21,6 @@ COST = Decimal("0.03")
 
 def made_with(server: BFLEmulator, **changes) -> BFL:
     provider: BFL = provider_on(BFL, "flux", server, **changes)
-    provider.absent_s = 0.2
     return provider
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import copy
 import json
 import sys
-import time
 import uuid
 
 import pytest
 
+from tests.providers.checks import told_in
 from tests.providers.comfyui.world import GRAPH, MODEL, added, graphs, lines, sent
-from tests.providers.world import PUT_OFF, ended, error_of, fast, noise
+from tests.providers.world import PUT_OFF, ended, error_of, fast, noise, preview_of
 from tests.waiting import until
 from workbench.providers.comfyui import ComfyUI
 from workbench.providers.comfyui_socket import (
@@ -193,8 +193,8 @@ def test_a_server_that_is_not_there_is_named_and_tried_again(ws):
     ws.add_provider(ComfyUI("comfy", base_url="http://127.0.0.1:9", pace=fast))
     batch = ws.generate("a fox", model=MODEL)
     (waiting,) = batch.generations
-    until(lambda: "retrying" in waiting.detail)
-    assert "cannot be reached" in waiting.detail
+    # In one look: a moment later it is tried again.
+    until(lambda: told_in(waiting.detail, "retrying", "cannot be reached"))
     batch.cancel()
 
 
@@ -215,10 +215,13 @@ def test_without_the_package_it_is_asked_and_says_what_is_missing(ws, server, mo
     "fault", [Fault(status=404), Fault(reset_before=True), Fault(status=302)], ids=repr
 )
 def test_a_websocket_that_is_refused_is_let_be_after_a_while(ws, server, fault):
-    server.step_s = 0.05
+    server.hold()
     server.fault_of = lambda seen: fault if seen.path.startswith("/ws") else None
     added(ws, server)
-    assert ended(ws.generate("a fox", model=MODEL, steps=10)).status == "completed"
+    batch = ws.generate("a fox", model=MODEL, steps=10)
+    until(lambda: "websocket of ComfyUI does not open" in lines(ws))
+    server.go_on()
+    assert ended(batch).status == "completed"
     assert len(sent(server, "/ws")) == 3
     assert "websocket of ComfyUI does not open" in lines(ws)
 
@@ -233,10 +236,10 @@ def test_a_websocket_that_breaks_off_is_opened_again(ws, server):
         count = len(sent(server, "/ws"))
         server.drop_sockets()
         until(lambda count=count: len(sent(server, "/ws")) > count and server._clients)
-    server.step_s = 0.2
-    server.go_on()
+    server.let(1)
     (generation,) = batch.generations
     until(lambda: generation.record.total_steps == 4)
+    server.go_on()
     assert ended(batch).status == "completed"
     assert len(graphs(server)) == 1
     clients = {seen.path for seen in sent(server, "/ws")}
@@ -311,12 +314,13 @@ def test_messages_are_read():
 def test_large_previews_are_stored_small(ws, server):
     large = noise(400)
     server._preview = lambda step: large
-    server.step_s = 0.2
+    server.hold()
     added(ws, server)
     batch = ws.generate("a fox", model=MODEL, steps=4)
     (generation,) = batch.generations
-    seen = b""
-    while not generation.status.is_terminal:
-        seen = ws._engine.media.read_preview(generation.id) or seen
-        time.sleep(0.02)
-    assert 0 < len(seen) <= LARGEST_PREVIEW
+    until(lambda: server.running and server._clients)
+    server.let(1)
+    seen = until(lambda: preview_of(ws, generation), "a preview")
+    assert 0 < len(seen) <= LARGEST_PREVIEW < len(large)
+    server.go_on()
+    assert ended(batch).status == "completed"

@@ -9,7 +9,7 @@ import uuid
 import pytest
 
 from tests.providers.comfyui.world import GRAPH, MODEL, _request, added, graphs, sent
-from tests.providers.world import ended, error_of, fast, shown_while_made
+from tests.providers.world import ended, error_of, fast, shown_one_by_one
 from tests.waiting import until
 from workbench.domain.jobs import JobInput
 from workbench.domain.status import Operation
@@ -106,12 +106,14 @@ def test_pictures_come_home_and_cost_nothing(ws, server):
 
 @pytest.mark.req("PRV-4")
 def test_steps_and_previews_are_shown_on_the_way(ws, server):
-    server.step_s = 0.3
+    server.hold()
     added(ws, server)
     (generation,) = ws.generate("a fox", model=MODEL, steps=5).generations
-    shown, steps = shown_while_made(ws, generation)
-    assert {(step, 5) for step in range(1, 5)} <= steps
-    assert len(shown & {png(f"step {step}", width=8, height=8) for step in range(1, 6)}) >= 3
+    until(lambda: server.running and server._clients)  # what is said before is heard by nobody
+    server.let(1)
+    sketches = {step: png(f"step {step}", width=8, height=8) for step in range(1, 5)}
+    looks = [((step, 5), sketch) for step, sketch in sketches.items()]
+    shown_one_by_one(ws, generation, looks, lambda: server.let(1))
 
 
 @pytest.mark.req("PRV-4")

@@ -36,4 +36,4 @@ async def test_a_cancel_before_anybody_has_the_connection_cuts_it(
         opening.cancel()
         with pytest.raises(asyncio.CancelledError):
             await opening
-        await asyncio.wait_for(closed.wait(), 10)
+        await asyncio.wait_for(closed.wait(), 30)

@@ -14,7 +14,9 @@ BARS = "##########"
 
 class Runner(BaseRunner):
     def setup(self) -> None:
-        time.sleep(float(os.environ.get("PAINTER_SETUP_S", "0")))
+        if "PAINTER_WAITS_FOR" in os.environ:
+            while not Folder(os.environ["PAINTER_WAITS_FOR"]).exists():
+                time.sleep(0.02)
 
     def run(
         self,
@@ -37,6 +39,10 @@ class Runner(BaseRunner):
             raise ValueError("The brush is broken")
         given = [Folder(one).read_bytes() for one in ([image] if image else []) + list(references)]
         for step in range(1, steps + 1):
+            # Step by step: each waits until it is called, by a file of its number beside the book.
+            called = Folder(os.environ["PAINTER_BOOK"]).with_name(f"step-{step}")
+            while "step by step" in prompt and not called.exists():
+                time.sleep(0.02)
             time.sleep(pause)
             bar = f"{100 * step // steps:3d}%|{BARS[: 10 * step // steps]:10}| {step}/{steps}"
             print(f"\r{bar} [00:00<00:00, 9.9it/s]", end="", file=sys.stderr, flush=True)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
-import time
 from decimal import Decimal
 
 import pytest
 
 from tests.providers.checks import assert_asks_nothing_away_from_home
 from tests.providers.fal.world import COST, SCHNELL, added, made, request_for
-from tests.providers.world import FAST, ended, error_of, requests_of
+from tests.providers.world import FAST, ended, error_of, requests_of, step_of
+from tests.waiting import until
 from workbench.domain.jobs import Log, Queued, Running
 from workbench.domain.status import Operation
 from workbench.errors import ErrorKind, ProviderError
@@ -161,22 +161,19 @@ def test_references_go_in_as_data_addresses_by_the_model_s_own_path(ws, fal):
 @pytest.mark.parametrize("streams", [True, False], ids=["pushed", "asked"])
 def test_place_in_the_queue_and_steps_are_shown(ws, emulator, streams):
     bar = {"message": " 75%|#######   | 3/4 [00:00<00:00]", "timestamp": "1"}
-    states = [
-        {"status": "IN_QUEUE", "queue_position": 4},
-        *[{"status": "IN_PROGRESS", "logs": [bar]}] * 3,
-    ]
-    server = emulator(streams=streams, states=states)
-    server.fault_of = lambda seen: Fault(gap_s=0.2, pause_s=0.0 if streams else 0.2)
+    # Each state lasts until it was seen.
+    waiting = {"status": "IN_QUEUE", "queue_position": 4}
+    making = {"status": "IN_PROGRESS", "logs": [bar]}
+    server = emulator(streams=streams, states=[waiting] * 10_000)
+    server.fault_of = lambda seen: Fault(gap_s=0.02)
     added(ws, server)
     (generation,) = ws.generate("a fox", model=SCHNELL).generations
-    seen = set()
-    while not generation.status.is_terminal:
-        seen.add((generation.status.value, generation.record.step, generation.record.total_steps))
-        seen.add(generation.detail)
-        time.sleep(0.02)
-    assert generation.status == "completed"
-    assert ("processing", 3, 4) in seen
-    assert any("5" in one for one in seen if isinstance(one, str)), seen
+    until(lambda: "5" in generation.detail)
+    server.jobs["job-0"].states = [making] * 10_000
+    until(lambda: step_of(generation) == (3, 4))
+    assert generation.status == "processing"
+    server.jobs["job-0"].states = []
+    assert ended(generation.batch).status == "completed"
 
 
 @pytest.mark.req("PRV-4")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from tests.providers.checks import (
+    DRIPPING,
     LOST,
     REDIRECTED,
     TOO_LATE,
+    assert_put_off,
     assert_refused,
     assert_sentence,
     assert_unknown,
@@ -17,6 +17,7 @@ from tests.providers.checks import (
     closed_on_the_way,
     met_by_one,
     no_pictures,
+    patience_with,
 )
 from tests.providers.gemini.world import (
     BACKGROUND,
@@ -25,7 +26,6 @@ from tests.providers.gemini.world import (
     added,
 )
 from tests.providers.world import ended, error_of
-from workbench.providers.http import Patience
 from workbench.testing.emulators.server import Fault
 
 FAILS = [
@@ -77,7 +77,7 @@ def test_a_failure_is_typed_costs_nothing_and_leaves_others_alone(
 @pytest.mark.req("PRV-7", "TOK-5")
 @pytest.mark.parametrize("fault", NO_ANSWER, ids=repr)
 def test_a_lost_answer_is_an_unknown_outcome_and_is_not_asked_for_again(ws, google, fault):
-    added(ws, google, patience=Patience(total_s=1.2))
+    added(ws, google, patience=patience_with(fault))
     ws.grant(10)
     ws.set_price(MODEL, 1)
     more = {"drafts": False} if fault.status == 200 else {}
@@ -88,8 +88,8 @@ def test_a_lost_answer_is_an_unknown_outcome_and_is_not_asked_for_again(ws, goog
 
 @pytest.mark.req("TOK-5")
 def test_a_slow_drip_ends_at_the_deadline(ws, google):
-    added(ws, google, patience=Patience(total_s=1.0))
-    google.faults = [Fault(drip_s=0.02)]
+    added(ws, google, patience=patience_with(DRIPPING))
+    google.faults = [DRIPPING]
     (lost,) = ended(ws.generate("a fox", model=MODEL)).generations
     assert lost.detail == "outcome_unknown"
 
@@ -111,24 +111,26 @@ def test_a_picture_whose_stream_broke_off_after_it_is_kept(ws, google):
 @pytest.mark.parametrize(
     ("fault", "waits"),
     [
-        (Fault(status=429, code="RetryInfo:0.05s"), 0.0),
-        (Fault(status=429, code="RetryInfo:1.2s"), 1.2),
-        (Fault(status=429, code="RetryInfo:soon"), 0.0),
-        (Fault(status=429, headers={"Retry-After": "1"}), 1.0),
-        (Fault(status=429, headers={"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}), 0.0),
-        (Fault(status=500), 0.0),
-        (Fault(status=503), 0.0),
-        (Fault(in_stream="whatever"), 0.0),
+        (Fault(status=429, code="RetryInfo:0.05s"), 0),
+        (Fault(status=429, code="RetryInfo:300.2s"), 300),
+        (Fault(status=429, code="RetryInfo:soon"), 0),
+        (Fault(status=429, headers={"Retry-After": "300"}), 300),
+        (Fault(status=429, headers={"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}), 0),
+        (Fault(status=500), 0),
+        (Fault(status=503), 0),
+        (Fault(in_stream="whatever"), 0),
     ],
     ids=repr,
 )
 def test_a_passing_failure_is_tried_again_after_what_it_asks_for(ws, google, fault, waits):
     added(ws, google)
     google.faults = [fault]
-    begun = time.monotonic()
-    (made,) = ended(ws.generate("a fox", model=MODEL)).generations
+    batch = ws.generate("a fox", model=MODEL)
+    if waits:
+        assert_put_off(batch, google, waits)
+        return
+    (made,) = ended(batch).generations
     assert made.status == "completed"
-    assert time.monotonic() - begun >= waits
     assert len(google.requests) == 2
     assert google.images_charged - bool(fault.in_stream) == 1
 
@@ -152,7 +154,7 @@ def test_bytes_that_are_no_picture_fail_with_what_they_cost(ws, google, fault, m
 @pytest.mark.req("PRV-6", "TOK-5")
 def test_a_cancelled_call_is_followed_to_its_end_because_it_is_paid_for(ws, google):
     added(ws, google)
-    assert cancelled_on_the_way(ws, google, Fault(pause_s=0.6), MODEL)
+    assert cancelled_on_the_way(ws, google, MODEL)
     assert ws.balances()["USD"] == -COST
 
 

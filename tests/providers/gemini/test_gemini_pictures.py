@@ -10,10 +10,10 @@ import pytest
 
 import workbench as wb
 from tests.providers.gemini.world import COST, MODEL, WORDS, added
-from tests.providers.world import ended, error_of, noise, shown_while_made
+from tests.providers.world import ended, error_of, noise, preview_of, shown_one_by_one
 from tests.waiting import until
 from workbench.providers.pictures import LARGEST_PREVIEW
-from workbench.testing.emulators.server import Fault
+from workbench.testing.emulators.server import Fault, Turns
 from workbench.testing.pictures import png
 
 # -- pictures --------------------------------------------------------------------------------------
@@ -80,11 +80,12 @@ def test_a_model_of_one_resolution_is_not_asked_for_another(ws, google):
 def test_drafts_are_shown_on_the_way(ws, another):
     server = another(drafts=3)
     added(ws, server)
-    server.faults = [Fault(gap_s=0.4)]
+    turns = Turns()
+    server.faults = [Fault(turns=turns)]
     (generation,) = ws.generate("a fox", model=MODEL, seed=1).generations
-    shown, steps = shown_while_made(ws, generation)
-    assert shown == {png(f"draft {place}", width=8, height=8) for place in range(3)}
-    assert {1, 2, 3} <= {step for step, _ in steps}
+    drafts = [png(f"draft {place}", width=8, height=8) for place in range(3)]
+    looks = [((place, None), draft) for place, draft in enumerate(drafts, 1)]
+    shown_one_by_one(ws, generation, looks, turns.give)
     assert generation.asset.path.read_bytes() == png("a fox|1|0")
 
 
@@ -92,12 +93,13 @@ def test_drafts_are_shown_on_the_way(ws, another):
 def test_a_draft_as_large_as_a_picture_is_shown_smaller(ws, google):
     google.draft = noise(1024)
     added(ws, google)
-    google.faults = [Fault(gap_s=1.5)]
+    turns = Turns()
+    google.faults = [Fault(turns=turns)]
     (generation,) = ws.generate("a fox", model=MODEL, seed=1).generations
-    until(lambda: ws._engine.media.read_preview(generation.id) or generation.status.is_terminal)
-    shown = ws._engine.media.read_preview(generation.id)
-    assert shown is not None
+    # The picture comes when the draft was seen: to make one small takes a while.
+    shown = until(lambda: preview_of(ws, generation), "a draft")
     assert len(shown) <= LARGEST_PREVIEW < len(google.draft)
+    turns.give(10)
     assert ended(generation.batch).status == "completed"
 
 

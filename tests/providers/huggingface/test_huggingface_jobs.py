@@ -90,7 +90,7 @@ def test_restarting_resumes_the_job_by_its_reference(workspace_home, emulator, m
 
 @pytest.mark.req("TOK-5")
 def test_a_call_that_was_under_way_when_its_process_closed_is_not_made_again(workspace_home, hf):
-    closed_on_the_way(workspace_home, hf, added, ROUTES["hf-inference"], pause_s=3.5)
+    closed_on_the_way(workspace_home, hf, added, ROUTES["hf-inference"])
     assert len(hf.requests) == 1
 
 
@@ -109,7 +109,7 @@ def test_a_cancel_reaches_the_queue(ws, emulator):
 @pytest.mark.req("PRV-6", "TOK-5")
 def test_a_cancelled_call_is_followed_to_its_end_because_it_is_paid_for(ws, hf):
     added(ws, hf)
-    assert cancelled_on_the_way(ws, hf, Fault(pause_s=0.6), ROUTES["hf-inference"])
+    assert cancelled_on_the_way(ws, hf, ROUTES["hf-inference"])
 
 
 @pytest.mark.parametrize(

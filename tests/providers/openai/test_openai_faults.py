@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import logging
 import os
-import time
 from decimal import Decimal
 
 import pytest
 
 import workbench as wb
 from tests.providers.checks import (
+    DRIPPING,
     LOST,
     REDIRECTED,
     TOO_LATE,
+    assert_put_off,
     assert_refused,
     assert_sentence,
     assert_unknown,
@@ -23,7 +24,9 @@ from tests.providers.checks import (
     met,
     met_by_one,
     no_pictures,
+    patience_with,
     shown_after,
+    told_in,
 )
 from tests.providers.openai.world import CANARY, COST, MODEL, READING, added
 from tests.providers.world import (
@@ -32,11 +35,11 @@ from tests.providers.world import (
     ended,
     noise,
     only,
-    shown_while_made,
+    preview_of,
 )
-from workbench.providers.http import Patience
+from tests.waiting import until
 from workbench.providers.pictures import LARGEST_PREVIEW
-from workbench.testing.emulators.server import Fault
+from workbench.testing.emulators.server import Fault, Turns
 
 # -- faults ----------------------------------------------------------------------------------------
 
@@ -60,7 +63,7 @@ NO_ANSWER = [
     Fault(reset_after=40),
     Fault(silent=True),
     Fault(status=504),
-    Fault(drip_s=0.02),
+    DRIPPING,
     TOO_LATE,
 ]
 
@@ -83,8 +86,7 @@ def test_a_failure_is_typed_costs_nothing_and_leaves_others_alone(ws, openai, fa
 @pytest.mark.req("PRV-7", "TOK-5")
 @pytest.mark.parametrize("fault", NO_ANSWER, ids=repr)
 def test_a_lost_answer_is_an_unknown_outcome_and_is_not_asked_for_again(ws, openai, fault):
-    patience = Patience(total_s=1.2)
-    added(ws, openai, patience=patience)
+    added(ws, openai, patience=patience_with(fault))
     ws.grant(10)
     ws.set_price(MODEL, 1)
     more = NO_STREAM if fault.drip_s else {}
@@ -113,21 +115,16 @@ def test_a_passing_failure_is_tried_again_and_charged_once(ws, openai, fault):
 @pytest.mark.req("PRV-4")
 def test_what_retry_after_asks_for_is_waited(ws, openai):
     added(ws, openai)
-    openai.faults = [Fault(status=429, headers={"Retry-After": "2"})]
-    begun = time.monotonic()
-    ended(ws.generate("a fox", model=MODEL))
-    assert time.monotonic() - begun >= 2.0
-    assert len(openai.requests) == 2
+    openai.faults = [Fault(status=429, headers={"Retry-After": "300"})]
+    assert_put_off(ws.generate("a fox", model=MODEL), openai, 300)
 
 
 @pytest.mark.req("PRV-7")
 def test_a_server_that_is_not_there_is_tried_again_and_then_named(ws, openai, monkeypatch):
     added(ws, openai, base_url="http://127.0.0.1:9/v1")
     (waiting,) = ws.generate("a fox", model=MODEL).generations
-    until = time.monotonic() + 10
-    while "retrying" not in waiting.detail and time.monotonic() < until:
-        time.sleep(0.02)
-    assert "cannot be reached" in waiting.detail
+    # In one look: a moment later it is tried again.
+    until(lambda: told_in(waiting.detail, "retrying", "cannot be reached"))
     waiting.cancel()
 
 
@@ -185,11 +182,14 @@ def test_partial_images_as_large_as_the_picture_are_made_smaller(ws, openai, mon
     real, large = emulator.png, noise(700)
     monkeypatch.setattr(emulator, "png", lambda text, **size: large if size else real(text))
     added(ws, openai)
-    openai.faults = [Fault(gap_s=1.2)]
-    (generation,) = ws.generate("a fox", model=MODEL, partial_images=2).generations
-    shown, _ = shown_while_made(ws, generation)
-    assert shown
-    assert all(len(preview) <= LARGEST_PREVIEW < len(large) for preview in shown)
+    turns = Turns()
+    openai.faults = [Fault(turns=turns)]
+    (generation,) = ws.generate("a fox", model=MODEL, partial_images=1).generations
+    # The picture comes when the preview was seen: to make one small takes a while.
+    shown = until(lambda: preview_of(ws, generation), "a preview")
+    assert len(shown) <= LARGEST_PREVIEW < len(large)
+    turns.give()
+    assert only(generation.batch).status == "completed"
 
 
 @pytest.mark.req("PRV-7", "TOK-2")
@@ -229,7 +229,7 @@ def test_a_preview_that_is_no_picture_hurts_nobody(ws, openai, monkeypatch):
 @pytest.mark.req("PRV-6", "TOK-5")
 def test_a_cancelled_call_is_followed_to_its_end_because_it_is_paid_for(ws, openai):
     added(ws, openai)
-    assert cancelled_on_the_way(ws, openai, Fault(pause_s=0.8), MODEL).cost == COST
+    assert cancelled_on_the_way(ws, openai, MODEL).cost == COST
     assert ws.balances()["USD"] == -COST
 
 

@@ -10,12 +10,12 @@ import pytest
 
 import workbench as wb
 from tests.providers.openai.world import CANARY, COST, MODEL, added
-from tests.providers.world import ended, error_of, shown_while_made
+from tests.providers.world import ended, error_of, shown_one_by_one
 from workbench.domain.jobs import JobInput, JobRequest, Slot
 from workbench.domain.status import Operation
 from workbench.errors import ErrorKind, ProviderError
 from workbench.providers.openai_images import OpenAIImages
-from workbench.testing.emulators.server import Fault
+from workbench.testing.emulators.server import Fault, Turns
 from workbench.testing.pictures import png
 
 # -- what users without a key see ------------------------------------------------------------------
@@ -97,13 +97,13 @@ def test_a_price_in_tokens_is_reserved_and_settled_as_it_was_set(ws, openai):
 @pytest.mark.req("PRV-4")
 def test_partial_images_are_shown_on_the_way(ws, openai):
     added(ws, openai)
-    openai.faults = [Fault(gap_s=0.4)]
+    turns = Turns()
+    openai.faults = [Fault(turns=turns)]
     batch = ws.generate("a fox", model=MODEL, partial_images=3)
     (generation,) = batch.generations
-    shown, steps = shown_while_made(ws, generation)
-    sketches = {png(f"sketch {place}", width=8, height=8) for place in range(3)}
-    assert shown == sketches
-    assert {1, 2, 3} <= {step for step, _ in steps}
+    sketches = [png(f"sketch {place}", width=8, height=8) for place in range(3)]
+    looks = [((place, 4), sketch) for place, sketch in enumerate(sketches, 1)]
+    shown_one_by_one(ws, generation, looks, turns.give)
     assert generation.record.total_steps == 4
 
 
@@ -179,6 +179,8 @@ def test_a_size_that_cannot_be_is_refused_before_it_is_sent(ws, openai, changes,
 def test_calls_run_beside_one_another_up_to_the_limit(ws, openai):
     added(ws, openai, concurrency=3)
     busy, most, lock = 0, 0, threading.Lock()
+    # As many as may are there together before one is answered, however late each comes.
+    together = threading.Barrier(3)
 
     real = openai.answer
 
@@ -187,7 +189,8 @@ def test_calls_run_beside_one_another_up_to_the_limit(ws, openai):
         with lock:
             busy += 1
             most = max(most, busy)
-        time.sleep(0.2)
+        together.wait(45)
+        time.sleep(0.2)  # for one too many
         with lock:
             busy -= 1
         return real(seen, fault)

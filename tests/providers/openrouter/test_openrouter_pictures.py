@@ -18,14 +18,14 @@ from tests.providers.world import (
     error_of,
     fast,
     only,
-    shown_while_made,
+    shown_one_by_one,
 )
 from workbench.domain.jobs import JobInput, JobRequest, Slot
 from workbench.domain.status import Operation
 from workbench.errors import InvalidRequest
 from workbench.providers.openrouter import OpenRouter
 from workbench.testing.emulators.openrouter import OpenRouterEmulator, listed
-from workbench.testing.emulators.server import Fault
+from workbench.testing.emulators.server import Fault, Turns
 from workbench.testing.pictures import png
 
 # -- pictures --------------------------------------------------------------------------------------
@@ -86,12 +86,14 @@ def test_who_may_make_a_picture_is_sent_along(ws, server):
 @pytest.mark.req("PRV-4")
 def test_partial_images_are_shown_on_the_way(ws, server):
     added(ws, server)
-    server.faults = [Fault(gap_s=0.3)]
+    turns = Turns()
+    turns.give()  # the first piece is a remark
+    server.faults = [Fault(turns=turns)]
     (generation,) = ws.generate("a fox", model=STREAMED).generations
-    shown, steps = shown_while_made(ws, generation)
+    sketches = [png(f"sketch {place}", width=8, height=8) for place in range(2)]
+    looks = [((place, place + 1), sketch) for place, sketch in enumerate(sketches, 1)]
+    shown_one_by_one(ws, generation, looks, turns.give)
     assert (generation.status, generation.cost) == ("completed", Decimal("0.04"))
-    assert shown == {png(f"sketch {place}", width=8, height=8) for place in range(2)}
-    assert {1, 2} <= {step for step, _ in steps}
     assert posts(server)[0]["stream"] is True
 
 

@@ -7,6 +7,7 @@ import json
 import pytest
 
 import workbench as wb
+from tests.providers.checks import held_back
 from tests.providers.replicate.world import (
     COST,
     SCHNELL,
@@ -225,10 +226,10 @@ async def test_a_cancel_of_what_is_gone_is_no_error(server, opened):
 @pytest.mark.req("PRV-6", "TOK-5")
 def test_what_was_made_before_the_cancel_came_is_kept(ws, server):
     added(ws, server)
-    server.fault_of = lambda seen: Fault(pause_s=0.5) if "/delivery/" in seen.path else None
-    batch = ws.generate("a fox", model=SCHNELL)
-    until(lambda: any("/delivery/" in one.path for one in server.requests))
-    batch.cancel()
+    with held_back(server, "/delivery/"):
+        batch = ws.generate("a fox", model=SCHNELL)
+        until(lambda: any("/delivery/" in one.path for one in server.requests))
+        batch.cancel()
     until(lambda: len(batch.all_generations()) == 2)
     first, late = batch.all_generations()
     assert (first.status, late.status) == ("cancelled", "completed")

@@ -13,6 +13,7 @@ import pytest
 
 import workbench as wb
 from tests.providers.checks import (
+    DRIPPING,
     LOST,
     REDIRECTED,
     TOO_LATE,
@@ -23,6 +24,7 @@ from tests.providers.checks import (
     cancelled_on_the_way,
     closed_on_the_way,
     met,
+    patience_with,
     shown_after,
 )
 from tests.providers.stability.world import CANARY, CORE, CREATIVE, added, made_with, upscaled
@@ -31,7 +33,6 @@ from workbench.domain.jobs import JobInput, JobRequest, Slot
 from workbench.domain.status import Operation
 from workbench.errors import ErrorKind, InvalidRequest, ProviderError
 from workbench.providers.catalogue import load
-from workbench.providers.http import Patience
 from workbench.providers.stability import Stability
 from workbench.testing.emulators.server import Fault
 from workbench.testing.emulators.stability import StabilityEmulator
@@ -101,12 +102,12 @@ async def test_too_many_requests_are_a_minute_of_silence(server):
         Fault(reset_after=40),
         Fault(status=200, body=b'{"image": ', content_type="application/json"),
         TOO_LATE,
-        Fault(drip_s=0.02),
+        DRIPPING,
     ],
     ids=repr,
 )
 def test_a_call_without_an_answer_is_an_unknown_outcome(ws, server, fault):
-    added(ws, server, patience=Patience(total_s=1.2))
+    added(ws, server, patience=patience_with(fault))
     server.faults = [fault]
     made = only(ws.generate("a fox", model=CORE))
     assert_unknown(ws, made)
@@ -153,7 +154,7 @@ def test_bytes_that_are_no_picture_fail_with_what_they_cost(ws, server, fault, j
 @pytest.mark.req("PRV-6", "TOK-5")
 def test_a_cancelled_call_is_followed_because_it_is_paid_for(ws, server):
     added(ws, server)
-    late = cancelled_on_the_way(ws, server, Fault(pause_s=0.5), CORE)
+    late = cancelled_on_the_way(ws, server, CORE)
     assert late.cost == Decimal("0.03")
 
 

@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from workbench.testing.emulators.comfyui_nodes import NODES, behind, checked, key_of, told
-from workbench.testing.emulators.server import JSON, Emulator, Fault, Reply, Seen
+from workbench.testing.emulators.server import JSON, Emulator, Fault, Reply, Seen, Turns
 from workbench.testing.emulators.websocket import Connection, WebsocketHandler
 from workbench.testing.pictures import png
 
@@ -124,6 +124,7 @@ class ComfyUIEmulator(Emulator):
         self._mutex = threading.Condition()
         self._goes = threading.Event()
         self._goes.set()
+        self._turns = Turns()
         self._number = 0
         self._pending: list[Prompt] = []
         self._running: Prompt | None = None
@@ -159,6 +160,10 @@ class ComfyUIEmulator(Emulator):
     def hold(self) -> None:
         """Stop before the next step."""
         self._goes.clear()
+
+    def let(self, steps: int) -> None:
+        """Do so many steps more, although it is held."""
+        self._turns.give(steps)
 
     def go_on(self) -> None:
         """Go on after `hold`."""
@@ -374,7 +379,8 @@ class ComfyUIEmulator(Emulator):
         for step in range(1, steps + 1):
             if self.step_s:
                 self._interrupt.wait(self.step_s)
-            self._goes.wait()
+            while not (self._goes.wait(0.02) or self._turns.taken()):
+                pass
             self._checkpoint("KSampler", id)
             about = {"node": id, "prompt_id": prompt.id}
             state = {"value": step, "max": steps, "state": "running", "node_id": id}

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from workbench.testing.emulators.server import JSON, Emulator, Fault, Reply, Seen
+from workbench.testing.emulators.server import JSON, Emulator, Fault, Reply, Seen, Turns
 from workbench.testing.pictures import png
 
 TXT2IMG, IMG2IMG = "/sdapi/v1/txt2img", "/sdapi/v1/img2img"
@@ -113,6 +113,7 @@ class SDWebUIEmulator(Emulator):
         self._turn = threading.Lock()
         self._goes = threading.Event()
         self._goes.set()
+        self._turns = Turns()
         self._interrupt = threading.Event()
         self._pending: list[str] = []
         self._current: str | None = None
@@ -137,6 +138,10 @@ class SDWebUIEmulator(Emulator):
     def hold(self) -> None:
         """Stop before the next step."""
         self._goes.clear()
+
+    def let(self, steps: int) -> None:
+        """Do so many steps more, although it is held."""
+        self._turns.give(steps)
 
     def go_on(self) -> None:
         """Go on after `hold`."""
@@ -327,7 +332,7 @@ class SDWebUIEmulator(Emulator):
         for step in range(1, steps + 1):
             if self.step_s:
                 self._interrupt.wait(self.step_s)
-            while not self._goes.wait(0.02) and not self._interrupt.is_set():
+            while not (self._goes.wait(0.02) or self._interrupt.is_set() or self._turns.taken()):
                 pass
             if self._interrupt.is_set() or self._closed:
                 return False

@@ -10,7 +10,6 @@ import json
 import socket
 import struct
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -22,6 +21,30 @@ from typing import Any, Self, cast
 
 JSON = "application/json"
 _JOIN_S = 5.0
+_TURN_S = 0.05  # between two looks whether the server is over
+
+
+class Turns:
+    """Turns that a test gives when it has seen enough: no emulator is faster than who looks at it.
+
+    Examples
+    --------
+    >>> turns = Turns()
+    >>> turns.give(2)
+    >>> [turns.taken(), turns.taken(), turns.taken()]
+    [True, True, False]
+    """
+
+    def __init__(self) -> None:
+        self._given = threading.Semaphore(0)
+
+    def give(self, count: int = 1) -> None:
+        """Let one thing more happen, or several."""
+        self._given.release(count)
+
+    def taken(self, within_s: float = 0.0) -> bool:
+        """Take a turn, if one is given within these seconds."""
+        return self._given.acquire(timeout=within_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +69,11 @@ class Fault:
     drip_s:
         seconds between two bytes of the body.
     pause_s:
-        seconds before the answer.
+        seconds before the answer; the end of the server ends them.
     gap_s:
         seconds between two pieces of a streamed body.
+    turns:
+        each piece of a streamed body but the first waits for its turn.
     content_type:
         the answer's, instead of its own.
     images:
@@ -72,6 +97,7 @@ class Fault:
     drip_s: float = 0.0
     pause_s: float = 0.0
     gap_s: float = 0.0
+    turns: Turns | None = field(default=None, repr=False)
     content_type: str | None = None
     images: int | None = None
     image: bytes | None = None
@@ -155,6 +181,8 @@ class Emulator:
         what goes wrong with the next requests, one each; None or nothing left: all is well.
     shuffle:
         changes the events of answers that are streams: their order, how often each comes.
+    over:
+        set when it is closed: whatever waits in it stops waiting.
 
     Examples
     --------
@@ -169,6 +197,7 @@ class Emulator:
         self.faults: list[Fault | None] = []
         self.fault_of: Callable[[Seen], Fault | None] | None = None
         self.shuffle: Callable[[list[bytes]], list[bytes]] | None = None
+        self.over = threading.Event()
         self._lock = threading.Lock()
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.emulator = self
@@ -192,6 +221,7 @@ class Emulator:
 
     def close(self) -> None:
         """Close the server and every connection."""
+        self.over.set()
         self._server.shutdown()
         self._server.cut_all()
         self._server.server_close()
@@ -320,7 +350,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         reply = emulator.reply(seen, fault)
         if fault.pause_s:
-            time.sleep(fault.pause_s)
+            emulator.over.wait(fault.pause_s)
         if fault.reset_after == 0:
             self._cut()
             return
@@ -347,9 +377,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         sent = 0
         for place, piece in enumerate(pieces):
-            if place and fault.gap_s:
-                time.sleep(fault.gap_s)
-            for part in _drops(piece, fault):
+            if place:
+                self._waits(fault)
+            for part in _drops(piece, fault, self.server.emulator.over):
                 if fault.reset_after is not None and sent + len(part) >= fault.reset_after:
                     self.wfile.write(part[: fault.reset_after - sent])
                     self._cut()
@@ -359,6 +389,15 @@ class _Handler(BaseHTTPRequestHandler):
         if reply.streamed:
             self.wfile.write(b"0\r\n\r\n")
 
+    def _waits(self, fault: Fault) -> None:
+        """Wait between two pieces, as long as somebody may still want the second one."""
+        over = self.server.emulator.over
+        if fault.gap_s:
+            over.wait(fault.gap_s)
+        if fault.turns is not None:
+            while not fault.turns.taken(_TURN_S) and not over.is_set():
+                pass
+
     def _cut(self) -> None:
         self.close_connection = True
         _cut(self.connection)
@@ -367,13 +406,13 @@ class _Handler(BaseHTTPRequestHandler):
         """Write nothing."""
 
 
-def _drops(piece: bytes, fault: Fault) -> Iterator[bytes]:
+def _drops(piece: bytes, fault: Fault, over: threading.Event) -> Iterator[bytes]:
     if not fault.drip_s:
         yield piece
         return
     for place in range(len(piece)):
         yield piece[place : place + 1]
-        time.sleep(fault.drip_s)
+        over.wait(fault.drip_s)
 
 
 def _chunk(piece: bytes) -> bytes:
