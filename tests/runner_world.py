@@ -25,7 +25,7 @@ from workbench.store.sqlite.store import SqliteStore
 
 ANN = Identity("ann")
 OPERATOR = Identity("root", all_users=True)
-PATIENCE_S = 20.0
+PATIENCE_S = 45.0
 QUICK = RunnerSettings(
     backoff_base_s=0.02, backoff_cap_s=0.1, disk_wait_s=0.05, sweep_s=0.05, ask_gap_s=0.05
 )

@@ -21,12 +21,12 @@ def collect(*arguments: str) -> subprocess.CompletedProcess[str]:
         check=False,
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=290,
         cwd=REPOSITORY,
     )
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_the_committed_table_is_up_to_date(tmp_path: Path) -> None:
     fresh = tmp_path / "requirements.md"
     done = collect("--requirements-table", str(fresh), "tests")
@@ -39,7 +39,7 @@ def test_the_committed_table_is_up_to_date(tmp_path: Path) -> None:
         )
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_a_mark_with_an_unknown_id_stops_the_run(tmp_path: Path) -> None:
     stray = tmp_path / "test_stray.py"
     stray.write_text(

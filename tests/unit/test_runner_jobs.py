@@ -89,7 +89,9 @@ def test_progress_grows_and_the_attempt_is_on_record(opening: Open) -> None:
 
 def test_progress_is_coalesced_and_the_stream_does_not_wait_for_it(opening: Open) -> None:
     script = [Running(step, 500) for step in range(500)]
-    here = opening(FakeProvider(script=lambda request: [*script, Picture()]))
+    provider = FakeProvider(script=lambda request: [*script, Picture()])
+    # A row in ten seconds: how many there are does not tell how fast this machine is.
+    here = opening(provider, settings=replace(QUICK, progress_hz=0.1))
     batch = here.submit()
     here.ended(batch)
     page = here.store.changes(OPERATOR, "v1." + here.store.database.feed_id + ".0")

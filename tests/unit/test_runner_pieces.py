@@ -24,7 +24,7 @@ from workbench.runner.retry import Circuit, backoff_s
 from workbench.runner.waiting import DeadlinePassed, Stalled, Stop, Stopped, Waiting
 from workbench.testing.providers import Gate
 
-WAIT_S = 10.0
+WAIT_S = 45.0
 
 
 @pytest.fixture

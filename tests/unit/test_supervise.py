@@ -33,7 +33,7 @@ with (here / "pids").open("a") as file:
 end.wait()
 (here / f"{os.getpid()}.done").touch()
 """
-STUBBORN = GOOD.replace("end.wait()", "import time; time.sleep(60)")
+STUBBORN = GOOD.replace("end.wait()", "import time; time.sleep(3600)")
 
 
 def part(name: str, code: str, folder: Path) -> supervise.Part:
@@ -47,7 +47,7 @@ def pids(folder: Path) -> list[int]:
     return [int(line) for line in path.read_text().split()] if path.exists() else []
 
 
-def wait_for(condition: Callable[[], object], within_s: float = 20) -> None:
+def wait_for(condition: Callable[[], object], within_s: float = 45) -> None:
     deadline = time.monotonic() + within_s
     while not condition():
         assert time.monotonic() < deadline, "it never came"
@@ -66,7 +66,7 @@ class Supervised:
     def _run(self, server: supervise.Part, worker: supervise.Part) -> None:
         self.code = supervise.supervise(server, worker, self.stop)
 
-    def ended(self, within_s: float = 20) -> int | None:
+    def ended(self, within_s: float = 45) -> int | None:
         self._thread.join(within_s)
         assert not self._thread.is_alive()
         return self.code
@@ -75,7 +75,8 @@ class Supervised:
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervise, "_FIRST_PAUSE_S", 0.1)
-    monkeypatch.setattr(supervise, "_END_WITHIN_S", 2.0)
+    # Who is willing to end is not killed, however slow the machine is.
+    monkeypatch.setattr(supervise, "_END_WITHIN_S", 40.0)
 
 
 @pytest.mark.usefixtures("soon")
@@ -146,15 +147,16 @@ def test_when_the_server_ends_everything_ends_with_its_code(
 
 
 @pytest.mark.usefixtures("soon")
-def test_a_part_that_does_not_want_to_end_is_killed_in_time(tmp_path: Path) -> None:
+def test_a_part_that_does_not_want_to_end_is_killed_in_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervise, "_END_WITHIN_S", 0.5)
     both = Supervised(
         part("server", GOOD, tmp_path / "server"), part("worker", STUBBORN, tmp_path / "worker")
     )
     wait_for(lambda: pids(tmp_path / "worker"))
-    began = time.monotonic()
     both.stop.set()
-    assert both.ended() == 0
-    assert time.monotonic() - began < 10
+    assert both.ended() == 0, "it would have gone on for an hour"
     assert not psutil.pid_exists(pids(tmp_path / "worker")[0])
 
 

@@ -12,9 +12,14 @@ from typing import Any
 import pytest
 
 import workbench as wb
+from tests.waiting import until
 from tests.workspace.odd_world import png
 from tests.workspace.workspace_world import SMALL
 from workbench.domain.events import EVENTS
+from workbench.domain.jobs import Running
+from workbench.domain.status import ErrorKind
+from workbench.errors import ProviderError
+from workbench.testing.providers import FakeProvider, Gate, Picture
 from workbench.workspace.workspace import Workspace
 
 MARK = "the end of what is waited for"
@@ -165,7 +170,7 @@ def test_any_kind_of_coroutine_function_is_run_and_its_failure_noted(ws):
     assert done.wait(30)
     Recorder(ws).until_now()
     assert sorted(set(ran)) == ["object", "partial"]
-    entries = ws.debug.entries(kind="callback")
+    entries = until(lambda: ws.debug.entries(kind="callback"))  # written behind the callbacks
     assert "a bug in a coroutine" in entries[0].text
 
 
@@ -183,9 +188,12 @@ def test_a_callback_that_calls_exit_is_told_of_and_the_others_hear_on(ws):
     ws.create_topic("one")
     ws.create_topic("two")
     assert [topic["title"] for topic in heard.until_now()["topic_insert"]] == ["one", "two"]
-    told = "\n".join(entry.text for entry in ws.debug.entries(kind="callback"))
-    assert "exit('after one')" in told
-    assert "exit('after two')" in told
+
+    def told(what: str) -> bool:
+        return any(what in entry.text for entry in ws.debug.entries(kind="callback"))
+
+    until(lambda: told("exit('after one')"))
+    until(lambda: told("exit('after two')"))
     assert ws.generate("a fox", **SMALL).wait(60).generations[0].status == "completed"
 
 
@@ -227,8 +235,20 @@ def test_a_feed_applied_twice_and_repeated_at_random_gives_the_same_view(ws):
 
 @pytest.mark.req("LIVE-4")
 def test_progress_only_grows_within_an_attempt_and_an_end_is_an_end(ws):
+    gate = Gate()
+
+    def script(request):
+        if request.slots[0].index == 0:
+            return [Running(1, 4), ProviderError(ErrorKind.BAD_REQUEST, "It says no.")]
+        return [Running(1, 4), Running(2, 4), gate, Running(3, 4), Picture()]
+
+    ws.add_provider(FakeProvider("slow", script=script))
     cursor = ws.changes().cursor
-    batch = ws.generate("a fox", n=2, fail=[0], delay_ms=20, width=64, height=64, steps=10).wait(60)
+    batch = ws.generate("a fox", model="slow:picture", n=2)
+    # Steps are written behind the stream; without the gate, all of them might be one.
+    until(lambda: batch.generations[1].progress == 0.5)
+    gate.open()
+    batch.wait(60)
     before = [g.record for g in batch.generations]
     assert ws.cancel_all() == 0
     for generation in batch.generations:

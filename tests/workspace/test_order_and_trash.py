@@ -6,6 +6,7 @@ import pytest
 
 import workbench as wb
 from tests.workspace.workspace_world import SMALL
+from workbench.testing.providers import FakeProvider, Gate, Picture
 
 
 @pytest.mark.req("TOP-1", "TOP-7")
@@ -131,14 +132,19 @@ def test_emptying_the_trash_removes_files_that_nobody_needs(ws):
 
 @pytest.mark.req("TOP-2", "FEED-10")
 def test_deleting_a_topic_cancels_what_still_runs_in_it(ws):
-    ws.set_price("sketch", 2)
+    gate = Gate()
+    ws.add_provider(FakeProvider("slow", script=lambda request: [gate, Picture()]))
+    ws.set_price("slow:picture", 2)
     ws.grant(20)
-    batch = ws.generate("a fox", n=4, delay_ms=500, **SMALL)
+    batch = ws.generate("a fox", model="slow:picture", n=4)
+    assert ws.balance == 12
+    gate.wait_reached()
     batch.topic.delete()
     assert ws._store.batch_open(batch.id) == 0
     assert ws.balance == 20
     ws.restore(batch.topic)
     assert {g.status for g in batch.generations} == {"cancelled"}
+    gate.open()
 
 
 @pytest.mark.req("FEED-5")
@@ -218,10 +224,17 @@ def test_ratings_favourites_tags_and_notes_are_kept_and_checked(idle_ws):
 
 @pytest.mark.req("FEED-10")
 def test_cancel_keeps_finished_siblings_and_never_hits_a_neighbour(ws):
-    batch = ws.generate("a fox", n=4, delay_ms=150, **SMALL)
+    gate = Gate()
+
+    def script(request):
+        return [Picture()] if request.slots[0].index == 0 else [gate, Picture()]
+
+    ws.add_provider(FakeProvider("slow", script=script))
+    batch = ws.generate("a fox", model="slow:picture", n=4)
     neighbour = ws.generate("a boat", n=1, **SMALL)
     batch.generations[0].wait(60)
     assert batch.generations[3].cancel()
+    gate.open()
     batch.wait(60)
     assert batch.generations[0].status == "completed"
     assert batch.generations[3].status == "cancelled"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import time
 import zipfile
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -16,6 +15,7 @@ import pytest
 from PIL import Image
 
 import workbench as wb
+from tests.waiting import until
 from tests.workspace.odd_world import png
 from tests.workspace.workspace_world import SMALL
 from workbench.domain.jobs import Partial, Running
@@ -206,9 +206,8 @@ def test_progress_and_preview_of_a_running_picture_are_the_same_from_everywhere(
     gate.wait_reached()
     with wb.open(ws.path, user="ada", run_jobs=False) as other:
         seen = other.generation(generation.id)
-        deadline = time.monotonic() + 30
-        while seen.progress < 0.75 and time.monotonic() < deadline:
-            seen._workspace._engine.store.submit_write(lambda tx: None).result()
+        # Step and preview are written behind the stream, each when it is ready.
+        until(lambda: seen.progress >= 0.75 and seen.record.preview is not None)
         assert (seen.status, seen.progress) == ("processing", 0.75)
         assert seen.record == generation.record
         assert (seen.record.step, seen.record.total_steps, seen.attempt) == (3, 4, 1)

@@ -136,15 +136,18 @@ def test_the_trash_keeps_for_thirty_days_and_then_goes_by_itself(workspace_home)
 @pytest.mark.req("DAT-2", "DAT-6")
 def test_files_without_a_row_go_after_an_hour_and_younger_ones_stay(ws):
     kept = ws.generate("a fox", **SMALL).wait(60).generations[0].path
-    media = ws._engine.media
-    old = media.path(media.admit(png("red"), source="generation").id)
-    young = media.path(media.admit(png("blue"), source="generation").id)
-    for path in (kept, old):
-        os.utime(path, (0, 0))
-    assert "belong to no row" in " ".join(ws.doctor().problems)
-    ws._engine._run(ws._engine.tidy_up())
-    assert [path.exists() for path in (kept, old, young)] == [True, False, True]
-    assert ws.doctor().ok
+    # The engine keeps house when it starts to run jobs, and may come to the old one first.
+    ws.close()
+    with wb.open(ws.path, user="ada", run_jobs=False) as again:
+        media = again._engine.media
+        old = media.path(media.admit(png("red"), source="generation").id)
+        young = media.path(media.admit(png("blue"), source="generation").id)
+        for path in (kept, old):
+            os.utime(path, (0, 0))
+        assert "belong to no row" in " ".join(again.doctor().problems)
+        again._engine._run(again._engine.tidy_up())
+        assert [path.exists() for path in (kept, old, young)] == [True, False, True]
+        assert again.doctor().ok
 
 
 @pytest.mark.req("FEED-10")

@@ -10,6 +10,7 @@ import pytest
 
 import workbench as wb
 from tests.workspace.workspace_world import SMALL
+from workbench.testing.providers import FakeProvider, Gate, Picture
 
 pytestmark = pytest.mark.req("RES-4")
 
@@ -45,10 +46,13 @@ def test_asyncio_run_in_a_script_works_with_several_batches_at_once(ws):
 
 
 def test_waiting_longer_than_allowed_is_a_timeout_and_the_job_goes_on(ws):
-    batch = ws.generate("a fox", delay_ms=200, **SMALL)
+    gate = Gate()
+    ws.add_provider(FakeProvider("slow", script=lambda request: [gate, Picture()]))
+    batch = ws.generate("a fox", model="slow:picture")
     with pytest.raises(TimeoutError, match="goes on"):
         batch.wait(timeout=0.05)
     assert not wb.is_terminal(batch.status)
+    gate.open()
     assert batch.wait(60).status == "completed"
 
 
@@ -59,12 +63,15 @@ def test_a_senseless_timeout_is_refused(idle_ws, timeout):
 
 
 async def test_cancelling_an_await_ends_the_waiting_not_the_job(ws):
-    batch = ws.generate("a fox", delay_ms=100, **SMALL)
+    gate = Gate()
+    ws.add_provider(FakeProvider("slow", script=lambda request: [gate, Picture()]))
+    batch = ws.generate("a fox", model="slow:picture")
     task = asyncio.ensure_future(batch._wait())
-    await asyncio.sleep(0.05)
+    await asyncio.to_thread(gate.wait_reached)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+    gate.open()
     assert (await batch).status == "completed"
 
 
@@ -81,7 +88,7 @@ def test_a_blocking_wait_on_the_dispatcher_thread_is_refused(ws):
 
     unsubscribe = ws.on("generation_completed", callback)
     ws.generate("a fox", **SMALL).wait(60)
-    assert called.wait(20)
+    assert called.wait(45)
     unsubscribe()
     assert isinstance(raised[0], wb.WrongThread)
     assert isinstance(raised[0], RuntimeError)
@@ -113,7 +120,7 @@ def test_waiting_on_a_closed_workspace_says_so(workspace_home):
     waiting.start()
     time.sleep(0.2)
     workspace.close()
-    waiting.join(10)
+    waiting.join(45)
     assert isinstance(failures[0], wb.EngineClosed)
 
 
