@@ -28,8 +28,10 @@ if TYPE_CHECKING:
 START = """
 import threading, time, asyncio
 import workbench as wb
-from workbench.widgets import bundle, channel
+from workbench.widgets import bundle, channel, route
 bundle._read = lambda name: b"// image-workbench 0123456789abcdef:\\nexport default {}"
+# On a machine that pauses a thread starts late, and the end is told late.
+route.ECHO_WITHIN, channel._END_S = 75, 45.0
 threads = []
 _receive = channel.Channel.receive
 def receive(self, content, buffers=()):
@@ -102,7 +104,7 @@ class Kernel:
         self.manager.start_kernel(cwd=str(folder), env=env)
         self.client: BlockingKernelClient = self.manager.client()
         self.client.start_channels()
-        self.client.wait_for_ready(timeout=40)
+        self.client.wait_for_ready(timeout=60)
         self.cells: dict[str, Cell] = defaultdict(Cell)
         self.comms: dict[str, Comm] = {}
         self.failures: list[Exception] = []
@@ -113,7 +115,7 @@ class Kernel:
 
     def close(self) -> None:
         self._over.set()
-        self._listener.join(5)
+        self._listener.join(45)
         self.client.stop_channels()
         self.manager.shutdown_kernel(now=True)
         self.manager.cleanup_resources()
@@ -146,11 +148,11 @@ class Kernel:
         assert not cell.ended
         yield cell
         for _ in range(30):  # one alone may hit a callback instead of the cell
+            if cell.ended:
+                return
             self.manager.interrupt_kernel()
-            deadline = time.monotonic() + 1.0
-            while time.monotonic() < deadline:
-                if cell.ended:
-                    return
+            deadline = time.monotonic() + 2.0
+            while time.monotonic() < deadline and not cell.ended:
                 time.sleep(0.02)
         raise AssertionError(f"the cell does not end: {cell}")
 
@@ -186,7 +188,7 @@ class Kernel:
         message = self.client.session.msg(kind, content or {})
         self.client.control_channel.send(message)
         while True:
-            reply = self.client.get_control_msg(timeout=10)
+            reply = self.client.get_control_msg(timeout=45)
             if reply["parent_header"].get("msg_id") == message["header"]["msg_id"]:
                 return dict(reply["content"])
 

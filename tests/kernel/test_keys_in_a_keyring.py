@@ -14,7 +14,7 @@ import pytest
 from tests.kernel.kernel_world import Comm, Kernel, opened, settled
 from workbench.testing.emulators.openai import OpenAIEmulator
 
-pytestmark = [pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.timeout(240)]
 
 CANARY = "sk-canary-9f8e7d6c5b4a392817"
 BACKEND = '''

@@ -13,7 +13,7 @@ from tests.waiting import until
 from tests.widgets.page_world import Page
 from workbench.widgets.protocol import RATES, Rate
 
-pytestmark = [pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.timeout(240)]
 MANY = 3_000  # messages of a flood
 
 
@@ -85,12 +85,7 @@ def test_messages_that_are_none_are_survived(kernel: Kernel, comm: Comm, page: P
 def test_a_flood_leaves_the_kernel_and_other_widgets_usable(kernel: Kernel, comm: Comm) -> None:
     other = settled(kernel.widget("other"))
     attacker = Page(comm)
-    begun = time.monotonic()
-    for _ in range(MANY):
-        kernel.to_comm("0" * 32, None)  # no comm has this id: what so many cost in any case
-    assert other.call("trash") == {"items": []}
     start = time.monotonic()
-    cost_s = start - begun
     for n in range(MANY):
         if n % 2:
             comm.receive(
@@ -100,8 +95,13 @@ def test_a_flood_leaves_the_kernel_and_other_widgets_usable(kernel: Kernel, comm
             comm.receive(None)
     assert other.call("trash") == {"items": []}
     flood_s = time.monotonic() - start
-    assert flood_s < 3 * cost_s + 2
     assert kernel.value("1 + 1") == 2
+    # What is refused costs nothing: it is answered once a second, and no thread works on it.
+    refused = sum(kernel.value("w._channel.gate.counts.refused").values())
+    passed = kernel.value("w._channel.gate.counts.passed")
+    assert refused + passed == MANY
+    answers = [content for _, content in list(comm.sent) if "rid" in content]
+    assert len(answers) <= passed + flood_s + 2
     topics = kernel.value("int(ws.sql('SELECT count(*) AS n FROM topic')['n'][0])")
     per_second, burst = RATES[Rate.ACT]
     assert 1 <= topics <= burst + per_second * flood_s + 1
@@ -133,7 +133,7 @@ def test_a_workspace_that_is_closed_under_a_widget_is_told(kernel: Kernel) -> No
     until(lambda: page.heard("closed"), "it says so")
     for _ in range(2):
         assert page.error("trash")["code"] == "closed"
-    assert kernel.value("threading.active_count()") < before
+    until(lambda: kernel.value("threading.active_count()") < before, "its threads end")
     kernel.run("shown.close()")
     until(lambda: comm.closed, "the comm closes")
 

@@ -15,7 +15,7 @@ from tests.waiting import until
 from tests.widgets.page_world import Page
 from workbench.workspace.identity import user_of_token
 
-pytestmark = [pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.timeout(240)]
 
 ADA = "a" * 31 + "1"
 BOB = "b" * 31 + "2"
@@ -121,7 +121,7 @@ def test_the_route_is_pinned_although_the_page_knows_no_subshells(
     assert len(names) == 1
     assert names.pop().startswith("subshell-")
     assert kernel.value("w._channel.pin.state") == "proven"
-    with kernel.busy("time.sleep(30)") as cell:
+    with kernel.busy("time.sleep(600)") as cell:
         reloaded = settled(comm, token=ADA)
         assert reloaded.call("topic.create", title="Meanwhile")["topic"]["title"] == "Meanwhile"
         assert not cell.ended

@@ -14,6 +14,8 @@ import workbench as wb
 from workbench.jupyter.cli import build_parser
 from workbench.testing.emulators.openai import OpenAIEmulator
 
+pytestmark = pytest.mark.timeout(170)  # pictures are painted
+
 REPOSITORY = Path(__file__).parents[2]
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 

@@ -39,7 +39,7 @@ def run(
         check=False,
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=560,
         cwd=cwd,
         env=environment,
     )

@@ -6,10 +6,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.package.clean_install import clean_install, run
 
 REPOSITORY = Path(__file__).parents[2]
+# As in tests/browser: what a page shows comes from a kernel, and that takes its time.
+expect.set_options(timeout=20_000)
 
 
 @pytest.fixture(scope="session")

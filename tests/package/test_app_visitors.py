@@ -12,7 +12,7 @@ from tests.browser.lab_world import eventually
 from tests.browser.voila_wire import Wire, ask, kernel_of
 from tests.browser.voila_world import AppServer
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
 
 SECRET = "what-only-the-proxy-knows"
 SMALL = {"width": 64, "height": 64}

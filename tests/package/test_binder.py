@@ -43,7 +43,7 @@ PACKAGES = "workbench/frontend/node_modules"
 _PIN = re.compile(r"^([a-z0-9-]+)==([^ ;]+)", re.MULTILINE)
 
 pytestmark = [
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(600),
     pytest.mark.skipif(os.name == "nt", reason="Not on Windows: Binder's images are Linux."),
 ]
 
@@ -144,7 +144,7 @@ def browser() -> Iterator[Browser]:
 def page(browser: Browser) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     page = context.new_page()
-    page.set_default_timeout(30_000)
+    page.set_default_timeout(90_000)
     yield page
     context.close()
 
@@ -205,7 +205,7 @@ def test_lab_and_app_are_served_and_nothing_else_of_the_folder_is(session: Jupyt
 
 
 def fetch(url: str) -> str:
-    with urllib.request.urlopen(url, timeout=30) as answer:
+    with urllib.request.urlopen(url, timeout=120) as answer:
         return str(answer.read().decode())
 
 
@@ -221,11 +221,11 @@ def test_the_link_to_the_app_shows_the_widget_alone_and_makes_a_picture(
     root.get_by_test_id("prompt").fill("a red fox in the snow, birch trees")
     root.get_by_test_id("generate").click()
     done = root.locator("[data-testid=generation][data-status=completed]")
-    expect(done.first.get_by_test_id("thumb")).to_be_visible(timeout=60_000)
+    expect(done.first.get_by_test_id("thumb")).to_be_visible(timeout=120_000)
     LabPage(page, session, session.folder, console, session.port).shoot("binder-app")
     expect(root.get_by_test_id("temporary")).to_contain_text("temporary")
     waiting = root.locator("[data-testid=generation]:not([data-status=completed])")
-    expect(waiting).to_have_count(0, timeout=60_000)
+    expect(waiting).to_have_count(0, timeout=120_000)
     with page.expect_download() as arriving:
         root.get_by_test_id("download-all").click()
     with zipfile.ZipFile(arriving.value.path()) as archive:
@@ -238,7 +238,7 @@ def test_the_link_to_the_app_shows_the_widget_alone_and_makes_a_picture(
     assert console.surprises() == []
     assert len(session.kernels()) == 1
     page.goto("about:blank")
-    eventually(session.kernels, lambda kernels: kernels == [])
+    eventually(session.kernels, lambda kernels: kernels == [], within_s=60)
 
 
 def choose_count(root: Locator, count: int) -> None:
@@ -260,7 +260,7 @@ def test_the_link_to_jupyterlab_opens_a_notebook_on_the_same_pictures(
     root.get_by_test_id("prompt").fill("a lighthouse in a storm")
     root.get_by_test_id("generate").click()
     done = root.locator("[data-testid=generation][data-status=completed]")
-    expect(done.first.get_by_test_id("thumb")).to_be_visible(timeout=60_000)
+    expect(done.first.get_by_test_id("thumb")).to_be_visible(timeout=120_000)
     lab.shoot("binder-lab")
     assert not (session.folder / "notebooks" / ".workbench").exists()  # it is in the scratch folder
 
@@ -278,18 +278,18 @@ def workers(session: JupyterServer) -> list[psutil.Process]:
 def test_a_worker_that_is_killed_is_started_anew_and_ends_with_the_server(
     session: JupyterServer,
 ) -> None:
-    (first,) = eventually(lambda: workers(session), lambda found: len(found) == 1)
+    (first,) = eventually(lambda: workers(session), lambda found: len(found) == 1, within_s=60)
     first.send_signal(signal.SIGKILL)
     (second,) = eventually(
         lambda: [one for one in workers(session) if one.pid != first.pid],
         lambda found: len(found) == 1,
-        within_s=20,
+        within_s=90,
     )
     home = Path(second.environ()["WORKBENCH_HOME"])
     assert home.parent.is_dir()
     session.stop()
-    eventually(second.is_running, lambda running: not running, within_s=20)
-    eventually(home.parent.exists, lambda there: not there, within_s=20)
+    eventually(second.is_running, lambda running: not running, within_s=60)
+    eventually(home.parent.exists, lambda there: not there, within_s=60)
 
 
 def test_start_hands_over_to_whatever_it_is_given(image: Image) -> None:
@@ -298,7 +298,7 @@ def test_start_hands_over_to_whatever_it_is_given(image: Image) -> None:
         check=False,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         env={"PATH": image.path, "HOME": str(image.checkout)},
     )
     assert (done.returncode, done.stdout, done.stderr) == (7, "two words\n", "")

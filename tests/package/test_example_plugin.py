@@ -21,7 +21,7 @@ with wb.open(sys.argv[1], user="ann", run_jobs=False) as ws:
     print(json.dumps({"ready": info.state.ready, "models": info.models}))
 """
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ NO_REGISTRY = (
 
 pytestmark = [
     pytest.mark.faults,  # long, and it needs the network
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(1200),
     pytest.mark.skipif(os.name == "nt", reason="Not on Windows: its PATH cannot be cut down so."),
 ]
 

@@ -25,7 +25,7 @@ TOUR = "01_python_api.ipynb"
 PLUGIN = "03_write_a_provider.ipynb"
 APP = "app.ipynb"
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_a_port_that_is_taken_is_an_error_and_not_another_port(lab: JupyterServe
         check=False,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         cwd=lab.folder,
         stdin=subprocess.DEVNULL,
     )
@@ -75,12 +75,13 @@ def test_every_cell_of_the_tour_runs_in_a_real_jupyterlab(lab: JupyterServer) ->
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(**found.launch_options)
         page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page.set_default_timeout(90_000)
         page.goto(lab.url(f"lab/tree/{TOUR}"))
         run_all(page, lab.folder / TOUR)
         page.screenshot(path=ARTIFACTS / "lab-tour-end.png")
         outputs = page.locator(".jp-OutputArea-output img[src^='data:image/webp']")
         page.locator(".jp-Cell").nth(6).scroll_into_view_if_needed()
-        outputs.first.wait_for(timeout=20_000)
+        outputs.first.wait_for()
         assert outputs.first.evaluate("image => image.naturalWidth") > 0
         page.screenshot(path=ARTIFACTS / "lab-tour.png")
         browser.close()
@@ -104,11 +105,11 @@ def failures_of(cells: list[Any]) -> list[tuple[str, str, str]]:
 
 def run_all(page: Page, path: Path) -> None:
     """Run all cells by the menu, and save until the last one has an output in the file."""
-    page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=60_000)
-    page.locator(".jp-NotebookPanel-toolbar").get_by_text("Python 3").wait_for(timeout=60_000)
+    page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=120_000)
+    page.locator(".jp-NotebookPanel-toolbar").get_by_text("Python 3").wait_for(timeout=120_000)
     page.locator(".lm-MenuBar-itemLabel", has_text="Run").click()
     page.locator(".lm-Menu-itemLabel", has_text="Run All Cells").first.click()
-    deadline = time.monotonic() + 150
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
         page.wait_for_timeout(2_000)
         page.keyboard.press("Control+s")

@@ -19,9 +19,12 @@ from tests.browser.lab_world import eventually
 from tests.browser.servers import JupyterServer
 from tests.browser.voila_world import AppServer
 
-pytestmark = pytest.mark.skipif(
-    os.name == "nt", reason="Not on Windows: a shell script takes the place of the browser."
-)
+pytestmark = [
+    pytest.mark.timeout(300),  # servers start
+    pytest.mark.skipif(
+        os.name == "nt", reason="Not on Windows: a shell script takes the place of the browser."
+    ),
+]
 
 REDIRECT = re.compile(r'http-equiv="refresh" content="\d+; ?url=([^"]+)"', re.IGNORECASE)
 
@@ -36,7 +39,9 @@ def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], str]
     monkeypatch.setenv("BROWSER", f"{script} %s")
 
     def address() -> str:
-        (line,) = eventually(lambda: told.read_text().split() if told.exists() else [], bool)
+        (line,) = eventually(
+            lambda: told.read_text().split() if told.exists() else [], bool, within_s=90
+        )
         if not line.startswith("file:"):
             return line
         # Both write it into a file, so that no list of processes shows the token.
@@ -53,7 +58,7 @@ def page_at(address: str, *, port: int | None, path: str) -> str:
     parts = urlsplit(address)
     assert (parts.port, parts.path) == (port, path)
     cookies = urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
-    with urllib.request.build_opener(cookies).open(address, timeout=60) as answer:
+    with urllib.request.build_opener(cookies).open(address, timeout=180) as answer:
         assert answer.status == 200
         return str(answer.read().decode())
 

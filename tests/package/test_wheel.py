@@ -14,7 +14,7 @@ from workbench.widgets import bundle
 REPOSITORY = Path(__file__).parents[2]
 PACKAGE = REPOSITORY / "workbench"
 
-pytestmark = pytest.mark.timeout(300)  # two builds, and the front end's
+pytestmark = pytest.mark.timeout(600)  # two builds, and the front end's
 
 
 def names_in_wheel(wheel: Path) -> set[str]:

@@ -9,7 +9,22 @@ import pytest
 
 import workbench as wb
 from tests.widgets.pages import Page
+from workbench.widgets import channel as channel_module
+from workbench.widgets import desk as desk_module
 from workbench.workspace.workspace import Workspace
+
+
+@pytest.fixture(autouse=True)
+def patient_ends() -> Iterator[None]:
+    """Closing waits for the engine's thread however long the machine pauses.
+
+    It gives up after seconds otherwise, and what is to be told at the end comes when the test has
+    looked already.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(channel_module, "_END_S", 45.0)
+        patch.setattr(desk_module, "_FLUSH_S", 45.0)
+        yield
 
 
 @pytest.fixture

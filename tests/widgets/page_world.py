@@ -5,11 +5,12 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from tests.waiting import until
+from workbench.widgets import client as clients
 from workbench.widgets import protocol
 from workbench.widgets.channel import Channel
 from workbench.widgets.desk import Desk
@@ -42,12 +43,17 @@ class Wire:
 class Page:
     """One page on a wire.
 
+    As in a browser, one message is taken after the other: what an answer brings is there before
+    anything that was sent after it. (The test's own thread may come much later.)
+
     Attributes
     ----------
     pongs, acks:
         Whether it answers pings and deltas.
     rows:
         (entity, id) -> the row that it knows.
+    greeted:
+        How many pushes had come when its last hello was answered.
     """
 
     def __init__(self, wire: Wire, name: str | None = None) -> None:
@@ -57,10 +63,12 @@ class Page:
         self.rows: dict[tuple[str, str], dict[str, Any]] = {}
         self.cursor = ""
         self.gaps = 0
+        self.greeted = 0
         self.deltas: list[dict[str, Any]] = []
         self.pushes: list[dict[str, Any]] = []
         self._answers: dict[str, tuple[dict[str, Any], list[bytes]]] = {}
         self._rids = itertools.count(1)
+        self._takes: dict[str, Callable[[dict[str, Any]], None]] = {}
         wire.pages.append(self)
 
     # -- asking -----------------------------------------------------------------------------------
@@ -83,7 +91,16 @@ class Page:
 
     def call(self, op: str, **args: Any) -> dict[str, Any]:
         """Ask and return the data of the answer."""
-        answer = self.answer(self.send(op, args))
+        return self._call(op, args)
+
+    def _call(
+        self, op: str, args: dict[str, Any], take: Callable[[dict[str, Any]], None] | None = None
+    ) -> dict[str, Any]:
+        """Ask; `take` gets the data when the answer arrives, on the thread that brings it."""
+        rid = f"r{next(self._rids)}"
+        if take is not None:
+            self._takes[rid] = take
+        answer = self.answer(self.send(op, args, rid=rid))
         assert answer["ok"], answer
         return answer["data"]
 
@@ -94,31 +111,38 @@ class Page:
         return answer["error"]
 
     def hello(self, **more: Any) -> dict[str, Any]:
-        data = self.call("hello", version=protocol.VERSION, **more)
+        return self._call("hello", {"version": protocol.VERSION, **more}, self._greet)
+
+    def _greet(self, data: dict[str, Any]) -> None:
+        self.greeted = len(self.pushes)
         self.cursor = data["cursor"]
         self.rows = {}
         for topic in data.get("topics") or ():
             self.rows["topic", topic["id"]] = topic
         if data.get("feed"):
             self.show(data["feed"])
-        return data
 
     def open(self, topic_id: str) -> dict[str, Any]:
-        feed = self.call("topic.open", topic_id=topic_id)
-        self.show(feed)
-        return feed
+        return self._call("topic.open", {"topic_id": topic_id}, self.show)
 
     def show(self, feed: dict[str, Any]) -> None:
         for row in feed["batches"]:
-            self.rows["batch", row["id"]] = row
+            self._know("batch", row)
         for row in feed["generations"]:
-            self.rows["generation", row["id"]] = row
+            self._know("generation", row)
+
+    def _know(self, entity: str, row: dict[str, Any]) -> None:
+        """Keep a row, but for one that a delta has overtaken."""
+        known = self.rows.get((entity, row["id"]))
+        if known is None or row.get("rev", 0) >= known.get("rev", 0):
+            self.rows[entity, row["id"]] = row
 
     def since(self) -> dict[str, Any]:
-        delta = self.call("since", cursor=self.cursor)
+        return self._call("since", {"cursor": self.cursor}, self._catch_up)
+
+    def _catch_up(self, delta: dict[str, Any]) -> None:
         if not delta["reset"]:
             self.apply(delta)
-        return delta
 
     # -- hearing ----------------------------------------------------------------------------------
 
@@ -127,6 +151,9 @@ class Page:
             return
         if "rid" in content:
             assert content["rid"] not in self._answers or content["rid"].startswith("again")
+            take = self._takes.pop(content["rid"], None)
+            if take is not None and content["ok"]:
+                take(content["data"])
             self._answers[content["rid"]] = (content, buffers)
             return
         self.pushes.append(content)
@@ -193,6 +220,25 @@ def replace_handlers(wire: Wire, handlers: Mapping[str, Any]) -> None:
     found._handlers = {**found._handlers, **handlers}
 
 
+def fall_silent(page: Page) -> None:
+    """Let a page answer nothing any more, and return when its channel has given it up.
+
+    It is made to look as if it were silent for long enough. To shorten that time instead would give
+    up other pages, too, as soon as the machine pauses for a moment.
+    """
+    channel = page.wire.channel
+    page.pongs = page.acks = False
+
+    def given_up() -> bool:
+        client = channel._clients.get(page.name)
+        if client is None or not client.alive:
+            return True
+        client.seen = channel._loop.time() - clients.CLIENT_GONE_S
+        return False
+
+    until(given_up, f"{page.name} is given up")
+
+
 def page_threads() -> list[str]:
     return [t.name for t in threading.enumerate() if t.name.startswith("workbench-page")]
 
@@ -202,9 +248,13 @@ class Slow:
 
     def __init__(self) -> None:
         self.begun: list[str] = []
+        self.ended: list[str] = []
         self.go_on = threading.Event()
 
     def __call__(self, context: Context, args: dict[str, Any]) -> Answer:
-        self.begun.append(str(args.get("title") or args.get("id") or ""))
-        assert self.go_on.wait(20)
+        name = str(args.get("title") or args.get("id") or "")
+        self.begun.append(name)
+        told = self.go_on.wait(20)
+        self.ended.append(name)
+        assert told
         return Answer({"begun": list(self.begun)})

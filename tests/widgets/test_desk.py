@@ -7,27 +7,20 @@ import os
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import workbench as wb
+from tests.waiting import until
+from workbench.widgets import desk as desk_module
 from workbench.widgets.desk import Desk
 from workbench.widgets.notebook import notebook_key
 from workbench.workspace.workspace import Workspace
 
 REPOSITORY = Path(__file__).parents[2]
 KEY = "a notebook"
-
-
-def until(what: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + 10
-    while not what():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def stored(ws: Workspace, key: str = KEY) -> Any:
@@ -107,7 +100,9 @@ for end in range(1, 20):
         assert Desk.of(ws, KEY).draft == "x" * 19
 
 
-def test_many_changes_are_few_writes(idle_ws: Workspace) -> None:
+def test_many_changes_are_few_writes(idle_ws: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The changes come within the time after which it writes, however slow this machine is.
+    monkeypatch.setattr(desk_module, "_SAVE_AFTER_S", 3600.0)
     desk = Desk.of(idle_ws, KEY)
     written: list[Any] = []
     original = desk._engine.store.set_preference
@@ -119,9 +114,11 @@ def test_many_changes_are_few_writes(idle_ws: Workspace) -> None:
     desk._engine.store.set_preference = counting  # type: ignore[method-assign]
     for number in range(200):
         desk.change({"draft": str(number)})
+    assert written == []
+    idle_ws._engine.loop.loop.call_soon_threadsafe(desk._save)  # as it does after that time
     until(lambda: written)
     desk.flush()
-    assert len(written) <= 3  # one, but for a machine on which 200 changes take half a second
+    assert len(written) == 1
     assert stored(idle_ws)["draft"] == "199"
 
 
@@ -218,7 +215,7 @@ def test_a_topic_that_is_deleted_leaves_its_neighbour(idle_ws: Workspace) -> Non
     told.clear()
     below = topics[1].neighbour()
     topics[1].delete()
-    assert told.wait(5)  # nobody asked; the feed said it
+    assert told.wait(45)  # nobody asked; the feed said it
     assert below is not None
     assert desk.topic_id == below.id
     for topic in topics:
@@ -283,8 +280,12 @@ def test_a_desk_that_nobody_uses_is_freed_and_a_closed_one_says_so(idle_ws: Work
     stop()
     gone = weakref.ref(desk)
     del desk, stop
-    gc.collect()
-    assert gone() is None
+
+    def is_gone() -> bool:  # the engine's thread may just be done with it
+        gc.collect()
+        return gone() is None
+
+    until(is_gone)
     desk = Desk.of(idle_ws, KEY)
     desk.change({"draft": "kept"})
     idle_ws.close()

@@ -156,28 +156,31 @@ def test_a_page_follows_its_place_while_something_waits(
 @pytest.mark.req("FEED-10", "LIVE-5")
 def test_a_page_is_told_its_place_at_most_once_a_second(ann: Workspace) -> None:
     assert client.PLACE_EVERY_S == 1.0
-    with wired(ann) as (_, wire):
+    with wired(ann) as (channel, wire):
         page = LivePage(wire)
         page.hello()
+        looked_at: list[float] = []  # for each place that it is told
+
+        def send(content: dict[str, Any], buffers: list[bytes]) -> None:
+            if content.get("push") == "delta" and any(r["e"] == "queue" for r in content["rows"]):
+                told = channel._clients.get(page.name)
+                assert told is not None
+                looked_at.append(told.place.looked_at)
+            wire.send(content, buffers)
+
+        channel._send_out = send
         others = [wb.open(ann.path, user=f"other-{n}", run_jobs=False) for n in range(6)]
         for other in others:
             other.generate("theirs", **TINY)
         ann.generate("mine", **TINY)
-        began = time.monotonic()
         until(lambda: places(page), "the first place")
         for _ in others:
             ann._store.claim("r1", lanes={"builtin": 9}, limit=1).result()
             time.sleep(0.15)
         until(lambda: places(page)[-1] == 0, "the last place")
-        took = time.monotonic() - began
-        assert len(places(page)) <= 2 + took
-        times = [
-            at
-            for at, content in wire.sent
-            if content.get("push") == "delta"
-            and any(row["e"] == "queue" for row in content["rows"])
-        ]
-        assert all(later - earlier >= 0.95 for earlier, later in itertools.pairwise(times))
+        assert len(looked_at) == len(places(page)) >= 2
+        # What is read may come to the page later, on a machine that pauses.
+        assert all(later - earlier >= 0.999 for earlier, later in itertools.pairwise(looked_at))
         for other in others:
             other.close()
 

@@ -343,5 +343,5 @@ def test_a_page_that_closes_while_it_reads_gets_a_sentence(page):
         thread.start()
     page.files.close()
     for thread in threads:
-        thread.join(10)
+        thread.join(45)
     assert len(failures) == 4

@@ -348,7 +348,7 @@ def guest_of(bench: wb.Workbench) -> Iterator[Page]:
 # -- two visitors -------------------------------------------------------------------------------
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_no_operation_reaches_what_is_another_visitors(arrival: Opener) -> None:
     with guest(arrival(), ADA) as ada, guest(arrival(run_jobs=False), BOB) as bob:
         assert ada.ws._engine is bob.ws._engine

@@ -20,7 +20,7 @@ export default defineConfig({
     // Two files at a time, in threads: the machine may have two cores.
     pool: "threads",
     maxWorkers: 2,
-    testTimeout: 10_000,
+    testTimeout: 60_000,
     restoreMocks: true,
     unstubGlobals: true,
   },

@@ -101,14 +101,14 @@ describe("a widget that has only the loader", () => {
     expect(el.textContent).toBe("The disk is full.");
   });
 
-  it("asks for the whole bundle as its own module where a Blob cannot be imported", async () => {
+  it("asks for the whole bundle as its own module where a Blob cannot be imported", { timeout: 60_000 }, async () => {
     vi.spyOn(URL, "createObjectURL").mockReturnValue("blob:nowhere/refused");
     const { model, el, end } = open(hash);
     await vi.advanceTimersByTimeAsync(200);
     const client = model.said[0]?.client;
     model.hear({ to: client, rid: "bundle", ok: true }, [new DataView(new ArrayBuffer(4))]);
     vi.useRealTimers();
-    await vi.waitFor(() => expect(model.ops()).toEqual(["bundle", "full_esm"]));
+    await vi.waitFor(() => expect(model.ops()).toEqual(["bundle", "full_esm"]), 45_000);
     vi.useFakeTimers();
     end(); // the host loads the new module
     el.textContent = "drawn by the whole bundle";

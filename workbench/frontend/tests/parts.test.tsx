@@ -172,18 +172,18 @@ describe("a part from the kernel", () => {
     await expect(unpacked(new DataView(new ArrayBuffer(4)))).rejects.toThrow();
   });
 
-  it("waits for the one that it builds on, whichever comes first", async () => {
+  it("waits for the one that it builds on, whichever comes first", { timeout: 120_000 }, async () => {
     const slots = new Slots();
     const call = vi.fn(async () => ({ data: {}, buffers: [packed([["./lightbox.js", "export {};"]])] }));
     let came = false;
     const bring = fromKernel(call, "hash", "lightbox", slots, new AbortController().signal);
     bring.then(() => (came = true), () => (came = true));
     vi.useRealTimers();
-    await vi.waitFor(() => expect(call).toHaveBeenCalledWith("bundle", { hash: "hash", part: "lightbox" }, expect.objectContaining({ againMs: expect.anything() })));
+    await vi.waitFor(() => expect(call).toHaveBeenCalledWith("bundle", { hash: "hash", part: "lightbox" }, expect.objectContaining({ againMs: expect.anything() })), 45_000);
     await new Promise((resolve) => setTimeout(resolve, 30));
     expect(came).toBe(false);
     slots.of("feed").put(part("feed") as never);
-    await vi.waitFor(() => expect(came).toBe(true));
+    await vi.waitFor(() => expect(came).toBe(true), 45_000);
   });
 
   it("is asked for again as long as no answer comes, and is refused with a reason", async () => {
