@@ -39,7 +39,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # The tests of a module of the browser stay together, and those of the package share one install.
 _MARK_OF_FOLDER = {"faults": pytest.mark.faults}
 _SLOW_FOLDERS = ("package", "browser")
-_FAULTS_S = 180  # they wait for processes, each up to 45 s
+_FAULTS_S = 400  # they wait for processes, each up to 90 s
 _NOT_REAL = (
     "Needs a server that is not ours: start one, and give --real (CONTRIBUTING, Real servers)."
 )

@@ -235,6 +235,7 @@ def show_foxes(root: Locator) -> Locator:
     return topic
 
 
+@pytest.mark.timeout(400)  # axe looks 32 times
 @pytest.mark.req("ACC-1")
 def test_axe_finds_nothing_in_any_state(make_lab: MakeLab) -> None:
     # Without transitions: what counts is what stays.
@@ -347,7 +348,7 @@ def look_while_offline(checks: Checks, notebook: OpenNotebook, root: Locator) ->
     try:
         root.scroll_into_view_if_needed()
         light = root.get_by_test_id("live")
-        expect(light).to_have_attribute("data-state", "offline", timeout=15_000)
+        expect(light).to_have_attribute("data-state", "offline")
         checks.look("offline", root, shows="connection")
     finally:
         os.kill(pid, signal.SIGCONT)

@@ -321,16 +321,18 @@ bench.topic = topic
 """
 
 # Where the pictures of every batch lie, looked at in every frame; what has not changed is not said.
+# Of a kernel that was silent for 2 s (a machine may pause) a line tells above the feed, meanwhile.
 FOLLOW_PLACES = """root => {
   root.places = [];
   const top = () => root.getBoundingClientRect().top;
   const look = () => {
+    requestAnimationFrame(look);
+    if (root.querySelector('[data-testid=link-note]')) return;
     const now = JSON.stringify([...root.querySelectorAll('.wbx-batch')].map(batch => [
       batch.dataset.batch,
       Math.round(batch.querySelector('.wbx-grid').getBoundingClientRect().top - top()),
     ]));
     if (root.places.at(-1) !== now) root.places.push(now);
-    requestAnimationFrame(look);
   };
   look();
 }"""

@@ -94,6 +94,7 @@ def delete_a_batch_image_by_image(root: Locator) -> None:
         cards.first.focus()
         root.page.keyboard.press("Delete")
         expect(cards).to_have_count(left)
+        root.page.get_by_test_id("undo").last.hover()  # it stays while somebody is there
     expect(batch).to_have_count(0)
     for _ in before:
         root.page.get_by_test_id("undo").first.click()

@@ -16,7 +16,7 @@ from playwright.sync_api import expect
 from tests.browser.conftest import MakeLab
 from tests.browser.lab_world import LabPage, OpenNotebook, eventually
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(400)]
 
 WORLD = """
 import hashlib, json
@@ -81,7 +81,7 @@ ATTACK = """comm => {
     heard, wire,
     custom: (content, buffers) => wire({method: "custom", content}, buffers),
     update: state => wire({method: "update", state, buffer_paths: []}),
-    ask: async (client, op, args, {sizes = [], ms = 6000} = {}) => {
+    ask: async (client, op, args, {sizes = [], ms}) => {
       const rid = `forged-${++count}`;
       const buffers = sizes.map(size => new ArrayBuffer(size));
       window.attack.custom({op, rid, client, args}, buffers);
@@ -121,17 +121,29 @@ class Attack:
     def js(self, code: str, argument: Any = None) -> Any:
         return self.notebook.page.evaluate(code, argument)
 
-    def ask(self, op: str, args: Any, *, client: str = FORGER, sizes: tuple[int, ...] = ()) -> Any:
+    def ask(
+        self,
+        op: str,
+        args: Any,
+        *,
+        client: str = FORGER,
+        sizes: tuple[int, ...] = (),
+        within_s: float = 60,
+    ) -> Any:
         """One message that looks right, and its answer."""
         return self.js(
-            "([client, op, args, sizes]) => window.attack.ask(client, op, args, {sizes})",
-            [client, op, args, list(sizes)],
+            "([client, op, args, sizes, ms]) => window.attack.ask(client, op, args, {sizes, ms})",
+            [client, op, args, list(sizes), within_s * 1000],
         )
 
     def refusal(self, op: str, args: Any, **options: Any) -> str:
         """The code of the error that a request gets."""
         # Refusals of the gate are told once a second, so that nobody is made to shout back.
-        answer = eventually(lambda: self.ask(op, args, **options), lambda got: got is not None)
+        answer = eventually(
+            lambda: self.ask(op, args, within_s=6, **options),
+            lambda got: got is not None,
+            within_s=60,
+        )
         assert not answer["ok"], f"{op} {args} was done: {answer}"
         error = answer["error"]
         assert error["message"], error
@@ -419,28 +431,28 @@ def test_a_flood_of_messages_leaves_every_page_usable_and_truthful(
     )
     # At once, while the kernel still has most of them before it.
     card = other.locator(f"[data-id='{attack.ids['second']}']")
-    card.hover()
-    card.get_by_test_id("favourite").click()
+    card.hover(timeout=90_000)
+    card.get_by_test_id("favourite").click(timeout=90_000)
     # The kernel answers in between; the host hands each of its thousands of messages to the page.
     heart = card.get_by_test_id("favourite")
-    expect(heart).to_have_attribute("aria-pressed", "true", timeout=60_000)
+    expect(heart).to_have_attribute("aria-pressed", "true", timeout=90_000)
     stored = "print(ws.sql('SELECT count(*) FROM judgement WHERE favourite').iat[0, 0])"
     eventually(
         lambda: attack.notebook.text(attack.notebook.insert_and_run(stored)).strip(),
         lambda count: count == "1",
-        within_s=20,
+        within_s=60,
     )
     after = attack.look()
     changed = {name for name, now in after["store"].items() if now != before["store"][name]}
     assert changed == {"judgement"}
     mine = attack.notebook.widget().locator(f"[data-id='{attack.ids['second']}']")
     heart = mine.get_by_test_id("favourite")
-    expect(heart).to_have_attribute("aria-pressed", "true", timeout=30_000)
+    expect(heart).to_have_attribute("aria-pressed", "true", timeout=90_000)
     attack.notebook.insert_and_run(
         "ws.generate('after the flood', n=1, topic=mine, width=64, height=64).wait()"
     )
     done = "[data-testid=generation][data-status=completed]"
-    expect(attack.notebook.widget().locator(done)).to_have_count(3)
-    expect(other.locator(done)).to_have_count(3)
+    expect(attack.notebook.widget().locator(done)).to_have_count(3, timeout=60_000)
+    expect(other.locator(done)).to_have_count(3, timeout=60_000)
     assert attack.heard("error") == []
     attack.check_serves()

@@ -154,7 +154,7 @@ def scroll_through(root: Locator) -> dict[str, str]:
         drawn(root.page)
         return not moved and end.is_visible()
 
-    eventually(at_end, bool, within_s=30)
+    eventually(at_end, bool, within_s=120)
     return seen
 
 
@@ -167,7 +167,7 @@ def drawn(page: Page) -> None:
 
 
 @pytest.mark.req("PRM-2", "TOP-1", "LAY-10")
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_it_is_text_wherever_it_is_shown(make_lab: MakeLab) -> None:
     lab = make_lab(viewport=WIDE, reduced_motion="reduce", fresh=True)
     asked: list[str] = []
@@ -295,7 +295,7 @@ def look_at_outputs(notebook: OpenNotebook) -> None:
         )
 
     # The sheet has its pictures some seconds after the live view.
-    sheet = eventually(html, lambda html: "<img" in html and "wbx-sheet" in html, within_s=30)
+    sheet = eventually(html, lambda html: "<img" in html and "wbx-sheet" in html, within_s=90)
     bad, text = page.evaluate(
         """html => {
           const page = new DOMParser().parseFromString(html, "text/html");

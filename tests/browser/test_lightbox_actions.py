@@ -23,6 +23,7 @@ DESK = "[bench.config.width, bench.config.height, bench.config.n, bench.config.s
 
 
 @pytest.mark.faults  # long
+@pytest.mark.timeout(400)
 @pytest.mark.req("LBX-2", "FEED-6")
 def test_settings_seed_file_and_marks_are_taken_from_the_large_view(make_lab: MakeLab) -> None:
     lab = make_lab(viewport=WIDE, permissions=["clipboard-read", "clipboard-write"])

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from playwright.sync_api import Locator, expect
 
+from tests.browser.lab_world import eventually
+
 if TYPE_CHECKING:
     from tests.browser.conftest import MakeLab
 
@@ -40,6 +42,16 @@ SLOWEST = """root => Math.max(...[...root.querySelectorAll("*")].flatMap(element
 SCROLLED_UP = """async feed => {
   feed.scrollTop = 0;
   for (let frame = 0; frame < 5; frame++) await new Promise(requestAnimationFrame);
+}"""
+# Notes which batches have shown themselves: that lasts 2 s, in which nobody may have looked.
+NOTE_PULSES = """root => {
+  root.pulsed = [];
+  const look = () => {
+    for (const batch of root.querySelectorAll(".wbx-batch[data-pulse]"))
+      if (!root.pulsed.includes(batch.dataset.batch)) root.pulsed.push(batch.dataset.batch);
+  };
+  const watched = {subtree: true, childList: true, attributeFilter: ["data-pulse"]};
+  new MutationObserver(look).observe(root, watched);
 }"""
 MOVING = """root => document.getAnimations()
   .filter(one => one.playState === "running" && root.contains(one.effect?.target))
@@ -93,10 +105,13 @@ def test_it_follows_theme_accent_width_and_the_wish_for_less_motion(make_lab: Ma
     root, page = notebook.widget(), lab.page
     card = root.locator("[data-testid=generation][data-status=completed]")
     expect(card.first).to_be_visible()
+    # Then all parts are there, not only the one of the pictures.
+    expect(root.get_by_test_id("live")).to_have_attribute("data-state", "live")
 
     light: dict[str, Any] = root.evaluate(COLOURS)
     root.evaluate("root => { root.mark = 'the same element'; }")
     lab.set_theme("dark")
+    expect(root).to_have_attribute("data-theme", "dark")
     dark = root.evaluate(COLOURS)
     assert dark["ground"] != light["ground"]
     assert dark["text"] != light["text"]
@@ -137,8 +152,9 @@ def test_it_follows_theme_accent_width_and_the_wish_for_less_motion(make_lab: Ma
     id = root.locator(".wbx-batch").last.get_attribute("data-batch")
     batch = root.locator(f".wbx-batch[data-batch='{id}']")
     expect(batch).not_to_be_in_viewport(ratio=WHOLE)
+    root.evaluate(NOTE_PULSES)
     batch.locator(".wbx-rail").click()
-    expect(batch).to_have_attribute("data-pulse", "")
+    eventually(lambda: root.evaluate("root => root.pulsed"), lambda pulsed: bool(pulsed == [id]))
     expect(batch).to_be_in_viewport(ratio=WHOLE)
     expect(batch).not_to_have_attribute("data-pulse", "")  # 2 s later
 

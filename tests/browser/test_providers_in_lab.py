@@ -283,7 +283,10 @@ def contains(frame: str | bytes) -> bool:
 
 def unpacked(path: Path) -> Iterator[bytes]:
     """What is in a file: its bytes, and what an archive or a picture has packed into them."""
-    data = path.read_bytes()
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:  # SQLite's journals come and go, the kernel's history has one
+        return
     yield data
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:

@@ -29,14 +29,15 @@ def _progress(bench: Bench) -> dict[str, int]:
 
 def _expect_processing(bench: Bench, beyond: int = 15) -> None:
     expect(bench.cards("processing").first).to_be_visible()
-    eventually(lambda: max(_progress(bench).values()), lambda most: beyond < most, within_s=20)
+    eventually(lambda: max(_progress(bench).values()), lambda most: beyond < most, within_s=60)
 
 
 @pytest.mark.faults  # long
+@pytest.mark.timeout(400)
 @pytest.mark.req("FEED-9", "LIVE-4", "LIVE-5", "FEED-2")
 def test_after_a_reload_the_same_job_shows_at_its_true_progress(make_lab: MakeLab) -> None:
     bench = Bench.start(make_lab(viewport=WIDE, fresh=True))
-    bench.py(SLOW.format(prompt="slow", delay=400) + "\n" + OPEN_TOPIC)
+    bench.py(SLOW.format(prompt="slow", delay=800) + "\n" + OPEN_TOPIC)
     expect(bench.cards()).to_have_count(3)
     _expect_processing(bench)
     ids, before = bench.ids(), _progress(bench)
@@ -48,7 +49,7 @@ def test_after_a_reload_the_same_job_shows_at_its_true_progress(make_lab: MakeLa
         assert shown[id] >= before[id], "it went backwards"
         assert shown[id] <= told[id] * 100 + 1, "it is ahead of what is so"
     bench.watch()
-    bench.expect_all_completed(3)
+    bench.expect_all_completed(3, within_s=120)
     for life in bench.lives()["lives"].values():
         assert life["progress"] == sorted(life["progress"])
     made = bench.value("[[g.status, len(g.attempts)] for g in batch.all_generations()]")
@@ -64,13 +65,14 @@ def _kill(bench: Bench) -> None:
     pid = int(bench.py(PID))
     os.kill(pid, signal.SIGKILL)
     told = bench.page.locator(".jp-Dialog")
-    expect(told).to_contain_text("appears to have died", timeout=30_000)
+    expect(told).to_contain_text("appears to have died", timeout=60_000)
     told.locator(".jp-mod-accept").click()
     bench.notebook.wait_status("idle")
     assert int(bench.py(PID)) != pid
 
 
 @pytest.mark.faults  # a kernel that ends
+@pytest.mark.timeout(400)
 @pytest.mark.req("FEED-9", "LIVE-5", "RES-4", "ACC-1")
 @pytest.mark.parametrize("end", [_restart, _kill], ids=["restarted", "killed"])
 def test_a_kernel_that_ends_in_the_middle_finishes_the_job_once_in_the_next(
@@ -92,7 +94,7 @@ def test_a_kernel_that_ends_in_the_middle_finishes_the_job_once_in_the_next(
     bench.ready()
     assert sorted(bench.ids()) == sorted(ids)
     bench.watch()
-    bench.expect_all_completed(3)
+    bench.expect_all_completed(3, within_s=120)
     assert sorted(bench.ids()) == sorted(ids)
     (batch,) = bench.value(
         "[[one.status for one in batch.all_generations()]"

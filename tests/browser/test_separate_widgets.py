@@ -86,7 +86,9 @@ def test_the_parts_on_one_workspace_are_in_step(make_lab: MakeLab) -> None:
     assert first > 50_000, "the first one carries the bundle"
     assert max(others) < 3_000, "the others find it in the page"
     lab.shoot("separate-widgets")
-    # None of the row is pushed out of it, or to nothing.
+    # None of the row is pushed out of it, or to nothing, when all that they show has come.
+    expect(config.find("model-select")).to_be_visible()
+    expect(topics.topic("Owls")).to_be_visible()
     for part, least in ((config, 200), (feed, 400), (topics, 200)):
         assert part.root.evaluate("root => root.clientWidth") > least, part.widget
 
@@ -103,7 +105,7 @@ def test_the_parts_on_one_workspace_are_in_step(make_lab: MakeLab) -> None:
     # The list of topics switches the feed, for Python, too.
     topics.topic("Owls").get_by_role("button").first.click()
     feed.expect_all_completed(1)
-    assert feed.value("[part.topic.title for part in parts.values()]") == ["Owls"] * 6
+    feed.expect_value("[part.topic.title for part in parts.values()]", ["Owls"] * 6)
 
     # A picture opens in one lightbox, whoever asks.
     large = feed.anywhere("lightbox")
@@ -121,7 +123,7 @@ def test_the_parts_on_one_workspace_are_in_step(make_lab: MakeLab) -> None:
     large.get_by_test_id("open-topic").click()
     expect(large).to_have_count(0)
     feed.expect_all_completed(4)
-    assert feed.value("[part.topic.title for part in parts.values()]") == ["Foxes"] * 6
+    feed.expect_value("[part.topic.title for part in parts.values()]", ["Foxes"] * 6)
 
     open_a_picture_in_a_view_of_the_output(feed)
 

@@ -57,6 +57,7 @@ def test_a_picture_is_tagged_in_the_lightbox_and_keeps_its_tags(make_lab: MakeLa
     keyboard.press("ArrowLeft")
     expect(tags).to_have_count(3)
     keyboard.press("t")
+    expect(field).to_be_focused()
     keyboard.press("Backspace")
     expect(box.locator("[data-testid=tag-remove][data-tag='keep']")).to_be_focused()
     keyboard.press("Delete")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from playwright.sync_api import expect
 
 from tests.browser.bench_page import WIDE, Bench
 from tests.browser.conftest import MakeLab
 from tests.browser.lab_world import eventually
+from tests.browser.test_accessibility import drawn
 
 SMALL = "wb.Workbench(ws).config.update(n=2, width=64, height=64)"
 LONG_AND_SHORT = """
@@ -67,6 +70,7 @@ PLACE = """scroller => {
 
 
 @pytest.mark.faults  # long
+@pytest.mark.timeout(400)
 @pytest.mark.req("TOP-1", "TOP-3", "TOP-4", "TOP-7")
 def test_topics_are_made_named_covered_and_put_into_projects(make_lab: MakeLab) -> None:
     lab = make_lab(viewport=WIDE)
@@ -150,7 +154,13 @@ def test_topics_are_switched_without_flash_and_deleted_after_asking_once(
     expect(bench.find("thumb").nth(8)).to_be_visible()
     feed.evaluate("scroller => scroller.scrollTop = 700")
     expect(bench.find("to-top")).to_be_visible()
-    place = feed.evaluate(PLACE)
+
+    def place_at_rest() -> Any:
+        now = feed.evaluate(PLACE)
+        drawn(lab.page)
+        return now if now == feed.evaluate(PLACE) else None
+
+    place = eventually(place_at_rest, bool)
     bench.mark(feed, "the scroller")
     bench.mark(bench.topic("Boats"), "its row")
     browser = lab.page.context.new_cdp_session(lab.page)

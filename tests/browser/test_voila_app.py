@@ -17,7 +17,7 @@ from playwright.sync_api import expect
 from tests.browser.bench_page import WIDE
 from tests.browser.conftest import MakeApp, MakeVisitor
 from tests.browser.lab_world import eventually
-from tests.browser.voila_world import AppServer, VoilaPage
+from tests.browser.voila_world import FIRST_LOOK_S, AppServer, VoilaPage
 
 PROMPT = "a red fox in the snow, birch trees, evening"
 ORDER = ("pending", "queued", "processing", "completed")
@@ -94,11 +94,14 @@ def test_a_visitor_makes_four_pictures_and_finds_them_again(
 
     bench.watch()
     bench.generate(PROMPT)
-    _wait_processing(visitor)
+    # Only the page itself surely sees them being made: that takes them no longer than a machine
+    # may pause.
+    expect(bench.cards("processing").or_(bench.cards("completed")).first).to_be_visible()
     visitor.shoot("voila-2-arriving")
     bench.expect_all_completed(4)
     ids = bench.ids()
     seen = bench.lives()["lives"]
+    assert any("processing" in seen[id]["statuses"] for id in ids), seen
     for life in (seen[id] for id in ids):
         assert life["statuses"] == [one for one in ORDER if one in life["statuses"]], life
         assert life["statuses"][-1] == "completed", life
@@ -199,8 +202,10 @@ def test_leaving_frees_the_kernel_however_a_page_is_left(
     # Before Voilà's scripts are there, which would say good-bye.
     hasty = visitor.another()
     hasty.page.route("**/voila.js", lambda route: None)
-    hasty.page.goto(app.url(), wait_until="commit")
-    hasty.page.locator("#jupyter-config-data").wait_for(state="attached")
+    hasty.page.goto(app.url(), wait_until="commit", timeout=FIRST_LOOK_S * 1000)
+    hasty.page.locator("#jupyter-config-data").wait_for(
+        state="attached", timeout=FIRST_LOOK_S * 1000
+    )
     app.expect_kernels(1)
     hasty.page.goto("about:blank")
     app.expect_kernels(0)
@@ -225,6 +230,7 @@ def test_a_kernel_that_keeps_sending_to_a_page_that_is_gone_ends(
 
 
 @pytest.mark.faults
+@pytest.mark.timeout(400)
 @pytest.mark.req("LIVE-7")
 def test_a_visitor_whose_kernel_dies_is_told_and_finds_everything_after_a_reload(
     slow_app: AppServer, make_visitor: MakeVisitor
@@ -247,6 +253,7 @@ def test_a_visitor_whose_kernel_dies_is_told_and_finds_everything_after_a_reload
 
 
 @pytest.mark.faults
+@pytest.mark.timeout(400)
 @pytest.mark.req("LIVE-7")
 def test_a_worker_that_is_killed_in_the_middle_is_replaced_and_the_pictures_arrive(
     slow_app: AppServer, make_visitor: MakeVisitor
@@ -258,7 +265,7 @@ def test_a_worker_that_is_killed_in_the_middle_is_replaced_and_the_pictures_arri
     _wait_processing(visitor)
     ids = bench.ids()
     first.kill()
-    second = eventually(slow_app.worker, lambda now: now.pid != first.pid, within_s=20)
+    second = eventually(slow_app.worker, lambda now: now.pid != first.pid, within_s=60)
     bench.expect_all_completed(2, within_s=120)
     assert bench.ids() == ids
     assert [status for status, _ in _made(slow_app)] == ["completed"] * 2
@@ -268,11 +275,12 @@ def test_a_worker_that_is_killed_in_the_middle_is_replaced_and_the_pictures_arri
 
 
 @pytest.mark.faults  # long: servers with kernels of their own
+@pytest.mark.timeout(400)
 def test_kernels_that_wait_for_visitors_serve_each_one_his_own(
     make_app: MakeApp, make_visitor: MakeVisitor
 ) -> None:
     app = make_app(options=["--preheat", "2"])
-    app.expect_kernels(2, within_s=30)
+    app.expect_kernels(2, within_s=90)
     waiting = {one.pid for one in app.kernels()}
     one = make_visitor(app=app).open()
     two = make_visitor(app=app).open()
@@ -284,16 +292,17 @@ def test_kernels_that_wait_for_visitors_serve_each_one_his_own(
         expect(visitor.bench.topics()).to_have_count(1)
     expect(one.bench.topics()).to_contain_text("fox")
     expect(two.bench.topics()).to_contain_text("whale")
-    app.expect_kernels(4, within_s=30)  # theirs, and two that wait again
+    app.expect_kernels(4, within_s=90)  # theirs, and two that wait again
     assert waiting < {one.pid for one in app.kernels()}
     one.reload()
     one.bench.expect_all_completed(4)
     for visitor in (one, two):
         visitor.leave()
-    app.expect_kernels(2, within_s=30)
+    app.expect_kernels(2, within_s=90)
 
 
 @pytest.mark.faults  # long
+@pytest.mark.timeout(400)
 @pytest.mark.req("ACC-1")
 def test_the_dark_page_and_the_page_of_a_telephone(
     make_app: MakeApp, make_visitor: MakeVisitor

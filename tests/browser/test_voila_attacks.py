@@ -18,13 +18,12 @@ import pytest
 import websocket
 from playwright.sync_api import Browser, ConsoleMessage, expect
 
-from tests.browser.conftest import surprises_of
 from tests.browser.lab_world import eventually
 from tests.browser.voila_wire import PROTOCOL, WIDGETS, Wire, ask, token_of
 from tests.browser.voila_world import AppServer, VoilaPage
 from workbench.workspace.identity import user_of_token
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(400)]
 
 SECRET = "a secret fox"
 LARGE = "x" * (9 * 1024 * 1024)
@@ -94,7 +93,7 @@ def victim(browser: Browser, house: AppServer) -> Iterator[Victim]:
     page.set_default_timeout(30_000)
     victim = Victim(VoilaPage(page, house))
     yield victim
-    assert surprises_of(victim.page.console) == []
+    assert victim.page.console.surprises() == []
     victim.page.context.close()
 
 
@@ -187,13 +186,13 @@ def test_only_the_form_of_messages_that_pages_speak_is_understood(
         with pytest.raises(websocket.WebSocketBadStatusException, match="400"):
             websocket.create_connection(
                 house.url(path).replace("http", "ws", 1),
-                origin=house.url().rstrip("/"), subprotocols=offered, timeout=10,
+                origin=house.url().rstrip("/"), subprotocols=offered, timeout=60,
             )  # fmt: skip
     for origin in ("https://example.org", "null"):
         with pytest.raises(websocket.WebSocketBadStatusException, match="403"):
             websocket.create_connection(
                 house.url(path).replace("http", "ws", 1),
-                origin=origin, subprotocols=[PROTOCOL], timeout=10,
+                origin=origin, subprotocols=[PROTOCOL], timeout=60,
             )  # fmt: skip
     wire.hello()
 

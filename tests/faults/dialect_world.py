@@ -30,7 +30,7 @@ from workbench.ports import Provider
 from workbench.testing.emulators.server import Emulator, Fault, Seen
 
 NURSERY = Path(__file__).with_name("dialect_worker.py")
-PATIENCE_S = 40.0
+PATIENCE_S = 80.0
 PRICE = Price(amount_micro=1_000_000)
 GRANTED = 100_000_000
 
@@ -209,6 +209,19 @@ class World:
         self.server.reply = reply
         return held
 
+    def hold_from_the_submission_on(self) -> threading.Event:
+        """Hold all answers since the submission until the event is set; costs are charged."""
+        gate, answered = threading.Event(), self.server.reply
+
+        def reply(seen: Seen, fault: Fault) -> Any:
+            answer = answered(seen, fault)
+            if self.names_prompts or self.server.images_charged:
+                gate.wait(PATIENCE_S)
+            return answer
+
+        self.server.reply = reply
+        return gate
+
     def left(self) -> int:
         """How many jobs go on by themselves."""
         rows = self.here.store.sql(
@@ -290,7 +303,7 @@ class World:
             assert not unknown[prompt], f"{prompt} had a reference"
         held = PRICE.amount_micro * (delivered.total() + unknown.total())
         assert self.here.store.balances("ann") == {"token": GRANTED - held}
-        self.here.until(lambda: self.here.problems() == [], "a sound store", 5)
+        self.until(lambda: self.here.problems() == [], "a sound store")
         lost = "SELECT count(*) FROM attempt WHERE remote_id IS NOT NULL AND NOT resumable"
         assert self.here.store.sql(lost)[1] == [(0,)], "who has an id lets others follow it"
         states = {state for (state,) in self.here.store.sql("SELECT state FROM job")[1]}

@@ -19,7 +19,7 @@ import workbench as wb
 from workbench.workspace.workspace import Workspace
 
 REPOSITORY = Path(__file__).parents[2]
-PATIENCE_S = 45.0  # for what must happen, on a machine that is busy with other things
+PATIENCE_S = 90.0  # for what must happen, on a machine that is busy with other things
 
 SMALL = {"width": 64, "height": 64, "steps": 2}
 PRICE = 2

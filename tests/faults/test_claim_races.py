@@ -51,7 +51,7 @@ def race(world: World, *parts: tuple[str, ...]) -> list[list[Any]]:
             assert runner.stdin is not None
             runner.stdin.write("go\n")
             runner.stdin.flush()
-        answers = [runner.communicate(timeout=50)[0] for runner in runners]
+        answers = [runner.communicate(timeout=150)[0] for runner in runners]
     finally:
         for runner in runners:
             runner.kill()

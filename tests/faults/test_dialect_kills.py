@@ -11,6 +11,7 @@ that has everything imported (see dialect_worker.py), which makes a case cheap e
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,7 +22,6 @@ from tests.providers.dialects import all_dialects
 from workbench.domain.jobs import Idempotency
 from workbench.domain.records import GenerationRecord
 from workbench.domain.status import OUTCOME_UNKNOWN, Status
-from workbench.testing.emulators.server import Fault
 
 DIALECTS = {dialect.name: dialect for dialect in all_dialects()}
 # In the order in which a job comes by; the last four on the way of a failure.
@@ -116,14 +116,15 @@ def test_a_kill_around_a_picture_that_comes_after_its_cancel(
 ) -> None:
     """What is made although nobody wants it any more is kept, if it was paid for."""
     with world(tmp_path, DIALECTS[name], nursery) as here:
-        here.server.fault_of = lambda seen: Fault(pause_s=0.25)
+        answers = here.hold_from_the_submission_on()
         batch = here.submit("the fox")
         first = here.begin("after_late")
         here.until(lambda: here.names_prompts or here.server.images_charged, "the submission")
         wanted = [one.id for one in here.here.generations(batch)]
         here.here.cancel(*wanted)
+        time.sleep(0.25)  # time to hear of it, which decides nothing: the cancel is stored
+        answers.set()
         here.until(lambda: first.was_killed or here.left() == 0, "its end")
-        here.server.fault_of = None
         here.begin()
         here.until(lambda: here.left() == 0, "the end of the job")
         for worker in here.workers:
@@ -136,7 +137,7 @@ def test_a_kill_around_a_picture_that_comes_after_its_cancel(
             assert delivered + unknown == here.server.images_charged <= len(wanted), late
         paid = PRICE.amount_micro * len(late)
         assert here.here.store.balances("ann") == {"token": GRANTED - paid}
-        here.here.until(lambda: here.here.problems() == [], "a sound store")
+        here.until(lambda: here.here.problems() == [], "a sound store")
 
 
 def _delivered_and_unknown(shown: list[GenerationRecord]) -> tuple[int, int]:
@@ -175,4 +176,4 @@ def test_a_kill_while_the_answer_is_on_its_way(
             assert here.sends("the fox") == 1
         held = PRICE.amount_micro * len(shown)
         assert here.here.store.balances("ann") == {"token": GRANTED - held}
-        here.here.until(lambda: here.here.problems() == [], "a sound store")
+        here.until(lambda: here.here.problems() == [], "a sound store")

@@ -19,11 +19,11 @@ from tests.faults.engine_world import (
     every_generation,
 )
 from tests.waiting import until
-from workbench.domain.jobs import JobRequest
+from workbench.domain.jobs import JobRequest, Running
 from workbench.domain.records import Identity
 from workbench.domain.status import ErrorKind
 from workbench.errors import ProviderError
-from workbench.testing.providers import FakeProvider, Move, Picture
+from workbench.testing.providers import FakeProvider, Gate, Move, Picture
 from workbench.workspace.engine import Engine
 from workbench.workspace.workspace import Workspace
 
@@ -77,11 +77,16 @@ def test_pictures_come_in_order_though_the_clock_jumps_under_them(
     ws: Workspace, clock: JumpingClock, jump: int
 ) -> None:
     start = ws.changes().cursor
+    gate = Gate()  # else they might be ready before anybody saw them being painted
+    moves = [Running(1, 4), gate, Running(3, 4), Picture()]
+    ws.add_provider(FakeProvider("held", script=lambda _request: moves))
+    ws.set_price("held:picture", PRICE)
     batches = [ws.generate("before", n=2, **SMALL).wait(PATIENCE_S)]
-    batches.append(ws.generate("across", n=3, width=64, height=64, steps=4, delay_ms=500))
+    batches.append(ws.generate("across", model="held:picture", n=3, **SMALL))
     until(lambda: batches[-1].status == "processing", "it is painted")
     clock.offset_ms += jump
     batches += [ws.generate(f"after {i}", n=1, **SMALL) for i in range(3)]
+    gate.open()
     ws.wait(PATIENCE_S)
     assert {batch.status for batch in batches} == {"completed"}
     made = every_generation(ws)
@@ -123,7 +128,7 @@ def stumble(times: int, *, wait_s: float) -> Callable[[JobRequest], Iterable[Mov
 def test_a_retry_happens_though_the_clock_jumped_while_it_waited(
     ws: Workspace, clock: JumpingClock, jump: int
 ) -> None:
-    ws.add_provider(FakeProvider("shaky", script=stumble(2, wait_s=2)))
+    ws.add_provider(FakeProvider("shaky", script=stumble(2, wait_s=4)))
     batch = ws.generate("a fox", model="shaky:picture", n=1)
     until(lambda: batch.generations[0].detail.startswith("retrying"), "it waits for its retry")
     clock.offset_ms += jump
@@ -154,9 +159,10 @@ def test_a_workspace_from_the_future_is_opened_as_usual(
         page = ws.changes(cursor)
         assert not page.reset
         assert page.items
-        waited = ws.generate("a timeout", n=1, width=64, height=64, steps=2, delay_ms=1000)
+        waited = ws.generate("a timeout", n=1, width=64, height=64, steps=2, delay_ms=30_000)
         with pytest.raises(TimeoutError):
             waited.wait(timeout=0.05)
+        waited.cancel()
         ws.wait(PATIENCE_S)
         check_times(ws)
         check_sound(ws)

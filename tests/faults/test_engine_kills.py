@@ -165,9 +165,10 @@ DIE_AT_STATEMENT = """
 ws = opened(run_jobs=False)
 number = int(given[0])
 seen = 0
-def count(_statement):
+def count(statement):
     global seen
-    seen += 1
+    # A writer that is idle for two seconds tidies up: that is no part of the submission.
+    seen += not any(word in statement for word in ("wal_checkpoint", "busy_timeout"))
     if seen == number:
         os.kill(os.getpid(), signal.SIGKILL)
 def listen(tx):
@@ -178,6 +179,7 @@ say(batch.id)
 """
 
 
+@pytest.mark.timeout(400)  # many processes, one after the other
 @pytest.mark.req("DAT-1", "PRM-3", "TOK-2")
 def test_a_kill_at_any_statement_of_a_submission_leaves_all_of_it_or_nothing(
     crew: Crew, tmp_path: Path
@@ -224,7 +226,7 @@ while True:
 
 
 @pytest.mark.req("DAT-1", "FEED-9", "TOK-2")
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(400)  # twelve processes, one after the other
 def test_random_kills_lose_nothing_that_was_accepted(crew: Crew, tmp_path: Path) -> None:
     folder = tmp_path / "w"
     fund(folder)

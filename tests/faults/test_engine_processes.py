@@ -282,7 +282,7 @@ def load(wanted, loaded):
             loaded.put(("picture", np.asarray(picture).shape))
 
 running = ws.generate("a fox meanwhile", n=10, width=64, height=64, steps=4, delay_ms=20)
-epochs, deadline = 0, time.monotonic() + 40
+epochs, deadline = 0, time.monotonic() + 80
 while epochs < 3 or running.status != "completed":
     wanted, loaded = context.Queue(), context.Queue()
     workers = [context.Process(target=load, args=(wanted, loaded), daemon=True) for _ in range(2)]
@@ -365,7 +365,8 @@ ORPHAN = """
 import warnings
 warnings.filterwarnings("ignore", category=DeprecationWarning)
 ws = opened()
-batch = ws.generate("a fox", n=1, width=64, height=64, steps=10, delay_ms=400)
+# Far from its end when this is killed, though this or the test may sleep.
+batch = ws.generate("a fox", n=1, width=64, height=64, steps=10, delay_ms=1000)
 while batch.status != "processing":
     time.sleep(0.01)
 child = os.fork()

@@ -24,6 +24,7 @@ from tests.faults.engine_world import (
 
 # Read at import: the tests themselves see no WORKBENCH_* variable.
 SOAK_S = float(os.environ.get("WORKBENCH_TEST_SOAK_S", "90"))
+SETTLED = 50  # requests
 MEGABYTE = 1_000_000
 
 pytestmark = pytest.mark.skipif(
@@ -33,7 +34,7 @@ pytestmark = pytest.mark.skipif(
 
 SOAK = """
 import asyncio, gc, json
-until = time.monotonic() + float(given[0])
+until, enough = time.monotonic() + float(given[0]), float(given[1])
 log = pathlib.Path(folder, "workbench.sqlite3-wal")
 ws = opened()
 heard = {"generation_completed": 0, "token_balance_updated": 0, "generation_progress": 0}
@@ -62,6 +63,7 @@ def sample():
     status = pathlib.Path("/proc/self/status").read_text()
     number = lambda key: int(status.split(key + ":")[1].split()[0])
     return {
+        "submitted": len(submitted),
         "rss": number("VmRSS") * 1024,
         "threads": number("Threads"),
         "fds": len(os.listdir("/proc/self/fd")),
@@ -74,7 +76,8 @@ def sample():
 number = 0
 submitted = []
 next_sample = 0.0
-while time.monotonic() < until:
+# So many at least, on a machine that is slow.
+while time.monotonic() < until or len(submitted) <= enough:
     number += 1
     batch = ws.generate(f"fox {number % 50}", n=2, width=64, height=64, steps=4)
     submitted.append(batch.id)
@@ -87,7 +90,7 @@ while time.monotonic() < until:
         bob.changes()
     stop()
     if number % 5 == 0:
-        batch.wait(40)
+        batch.wait(80)
         batch.generations[0].thumbnail()
         batch._repr_mimebundle_()
     if number % 20 == 0:
@@ -99,37 +102,39 @@ while time.monotonic() < until:
         submitted.append(slow.id)
         slow.cancel()
     if number % 30 == 0:
-        ws.wait(40)
+        ws.wait(80)
     while len(ws.generations(limit=100, status=("queued", "processing")).items) > 20:
         time.sleep(0.02)
     if time.monotonic() >= next_sample:
         next_sample = time.monotonic() + 1
         say(json.dumps(sample()))
     time.sleep(0.02)
-ws.wait(40)
+ws.wait(80)
 while heard["generation_completed"] < len(ws.generations(limit=1).items):
     time.sleep(0.01)
 say(json.dumps(sample()))
 ws.close()
-follower.join(40)
+follower.join(80)
 say(json.dumps({"submitted": len(submitted), "followed": followed, "heard": heard}))
 """
 
 
 @pytest.mark.req("LIVE-1", "TOK-2", "DAT-1")
-@pytest.mark.timeout(SOAK_S + 180)
+@pytest.mark.timeout(SOAK_S + 400)
 def test_a_soak_leaves_nothing_behind_and_grows_nowhere(crew: Crew, tmp_path: Path) -> None:
     folder = tmp_path / "w"
     fund(folder, tokens=10_000_000)
-    child = crew.start(SOAK, folder, SOAK_S)
+    enough = max(3 * SETTLED, SOAK_S / 4)
+    child = crew.start(SOAK, folder, SOAK_S, enough)
     samples: list[dict[str, int]] = []
-    while "submitted" not in (found := json.loads(child.line())):
+    while "heard" not in (found := json.loads(child.line())):
         samples.append(found)
     child.rest()
     assert child.errors() == ""
 
-    # The first quarter fills caches and pools; from then on everything has its place.
-    settled = samples[len(samples) // 4 :]
+    # The first quarter fills caches and pools, and so many requests do, however long they take;
+    # from then on everything has its place.
+    settled = [one for one in samples[len(samples) // 4 :] if one["submitted"] > SETTLED]
     begun, ended = settled[: len(settled) // 3], settled[-len(settled) // 3 :]
     print(begun[0], ended[-1], found)
     for what in ("threads", "fds", "tasks", "subscribers"):
@@ -139,7 +144,7 @@ def test_a_soak_leaves_nothing_behind_and_grows_nowhere(crew: Crew, tmp_path: Pa
     assert grown <= (30 + SOAK_S / 3600) * MEGABYTE
     assert max(sample["log"] for sample in samples) <= 64 * MEGABYTE
     assert ended[-1]["temporary"] == 0
-    assert found["followed"] > found["submitted"] > SOAK_S / 4
+    assert found["followed"] > found["submitted"] > enough
 
     with opened(folder, run_jobs=False) as ws:
         made = every_generation(ws)

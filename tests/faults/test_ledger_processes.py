@@ -50,6 +50,7 @@ print(got, refused, flush=True)
 """
 
 
+@pytest.mark.timeout(400)
 @pytest.mark.req("TOK-2", "TOK-1")
 def test_eight_processes_cannot_overspend_one_balance(tmp_path: Path) -> None:
     folder = tmp_path / "w"
@@ -73,7 +74,11 @@ def test_eight_processes_cannot_overspend_one_balance(tmp_path: Path) -> None:
     for spender in spenders:
         assert spender.stdout is not None
         assert spender.stdout.readline() == "ready\n"
-    ended = [_end(spender) for spender in spenders]
+    for spender in spenders:  # all of them before the first one is waited for
+        assert spender.stdin is not None
+        spender.stdin.write("go\n")
+        spender.stdin.flush()
+    ended = [spender.communicate(timeout=300) for spender in spenders]
     for spender, (_, errors) in zip(spenders, ended, strict=True):
         assert spender.returncode == 0, errors  # no lock error, no other error
     got = sum(int(output.split()[0]) for output, _ in ended)
@@ -89,8 +94,3 @@ def test_eight_processes_cannot_overspend_one_balance(tmp_path: Path) -> None:
     assert seqs == sorted(set(seqs))
     assert store.check(live_runners=lambda _runner: True) == []
     store.close()
-
-
-def _end(spender: subprocess.Popen[str]) -> tuple[str, str]:
-    # The first line lets it begin; communicate() would wait for one after the other.
-    return spender.communicate("go\n", timeout=50)

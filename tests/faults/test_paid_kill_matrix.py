@@ -25,7 +25,7 @@ from workbench.domain.status import OUTCOME_UNKNOWN, Status
 from workbench.testing.providers import ChargeBook
 
 WORKER = Path(__file__).with_name("paid_worker.py")
-PATIENCE_S = 30.0
+PATIENCE_S = 80.0
 PRICE = Price(amount_micro=1_000_000)
 GRANTED = 100_000_000
 
@@ -160,7 +160,7 @@ def verify(here: Process, batches: list[BatchRecord], kind: str) -> Counter[str]
             paid = 0 if refused or kind == "free" else 1
             assert charges[generation.id] == paid, f"{generation.id} charged wrongly"
     assert here.store.balances("ann") == {"token": GRANTED - held}
-    here.until(lambda: here.problems() == [], f"a sound store: {here.problems()}", 5)
+    here.until(lambda: here.problems() == [], f"a sound store: {here.problems()}", PATIENCE_S)
     states = {state for (state,) in here.store.sql("SELECT state FROM job")[1]}
     assert states <= {"ended", "unknown"}
     attempts = Counter(
@@ -261,18 +261,19 @@ def test_a_kill_around_a_late_picture_keeps_the_books(
     with client(folder) as here:
         here.store.grant(OPERATOR, "ann", "token", GRANTED, "test").result()
         batch = here.submit(1, prompt="fox", price=PRICE)
-        first = Worker(folder, kind, "after_late", STEP_S="0.6").ready()
+        # It takes seconds, so that it is cancelled before it comes though this process may sleep.
+        first = Worker(folder, kind, "after_late", STEP_S="2").ready()
         book = ChargeBook(folder.parent / "book")
-        here.until(book.charges, "the charge")
+        here.until(book.charges, "the charge", PATIENCE_S)
         here.cancel(here.one(batch).id)
-        here.until(lambda: first.was_killed, "the kill after the late picture")
+        here.until(lambda: first.was_killed, "the kill after the late picture", PATIENCE_S)
         run_to_the_end(here, [batch], [first, Worker(folder, kind).ready()])
         cancelled, late = here.generations(batch)
         assert (cancelled.status.value, late.status.value) == ("cancelled", "completed")
         assert late.retry_of == cancelled.id
         assert len(book.charges()) == 1
         assert here.store.balances("ann") == {"token": GRANTED - PRICE.amount_micro}
-        here.until(lambda: here.problems() == [], "a sound store")
+        here.until(lambda: here.problems() == [], "a sound store", PATIENCE_S)
 
 
 @pytest.mark.req("DAT-1")
@@ -282,8 +283,9 @@ def test_a_stopped_process_is_not_replaced(tmp_path: Path) -> None:
     kind = ("free", "yes")
     with client(folder) as here:
         batch = here.submit(1, prompt="fox")
-        sleeper = Worker(folder, kind, STEP_S="0.3").ready()
-        here.until(lambda: here.statuses(batch) == ["processing"], "the claim")
+        # It takes seconds, so that it is caught in the middle though this process may sleep.
+        sleeper = Worker(folder, kind, STEP_S="3").ready()
+        here.until(lambda: here.statuses(batch) == ["processing"], "the claim", PATIENCE_S)
         # Inside a transaction of ours, so that it does not fall asleep with the write lock.
         here.store.submit_write(lambda _tx: sleeper.process.send_signal(signal.SIGSTOP)).result()
         other = Worker(folder, kind).ready()

@@ -13,7 +13,7 @@ import pytest
 from blockbuster import BlockBuster
 
 ENGINE_THREAD_PREFIX = "workbench-"
-LEAK_GRACE_S = 2.0
+LEAK_GRACE_S = 30.0  # a machine may pause; what ends by itself has ended long before
 
 # The store's one write connection lives on the engine thread: its short transactions and
 # their side mutex are what that thread is for (architecture.md, Store). What handlers of logging
@@ -105,7 +105,7 @@ def engine_threads() -> set[threading.Thread]:
 
 @pytest.fixture(autouse=True)
 def no_engine_thread_left(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Fails the test that leaves an engine thread running 2 s after its end.
+    """Fails the test that leaves an engine thread running long after its end.
 
     `@pytest.mark.keeps_threads("why")` switches it off.
     """
