@@ -153,6 +153,33 @@ def test_the_stop_button_ends_the_waiting_and_not_the_job(session: Session, wait
     assert (answer.text, answer.error) == ("completed 1\n", None)
 
 
+def test_the_stop_button_ends_an_await_while_nothing_else_happens(session: Session) -> None:
+    # Tornado's loop does not wake for it, which hits one press of a few: so there are some, and
+    # the look at the store now and then, which would hide it, is taken away.
+    session.run(
+        "from workbench.workspace import waiting\n"
+        "waiting._LOOK_AGAIN_S = 3600.0\n"
+        "def silent(_):\n"
+        "    yield gate\n"
+        "    yield Picture()\n"
+        "ws.add_provider(FakeProvider('silent', script=silent, deadline_s=3600))\n"
+        "gate = Gate()\n"
+        "work = ws.generate('a pond', model='silent:picture', width=64, height=64)"
+    )
+    try:
+        for _ in range(10):
+            message = session.start("print('waiting', flush=True)\nawait work")
+            session.answer(message, until="waiting")
+            time.sleep(0.3)
+            session.manager.interrupt_kernel()
+            assert session.answer(message).error == "CancelledError"
+    finally:
+        answer = session.run(
+            "waiting._LOOK_AGAIN_S = 10.0\ngate.open()\nprint((await work).status)"
+        )
+    assert answer.text == "completed\n"
+
+
 def test_a_callback_may_not_wait_for_the_engine_that_calls_it(session: Session) -> None:
     answer = session.run(
         "import threading\n"
