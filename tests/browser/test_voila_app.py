@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 import nbformat
 import psutil
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.browser.bench_page import WIDE
-from tests.browser.conftest import MakeApp, MakeVisitor
+from tests.browser.conftest import DESKTOP, MakeApp, MakeVisitor
 from tests.browser.lab_world import eventually
 from tests.browser.voila_world import FIRST_LOOK_S, AppServer, VoilaPage
 
@@ -366,3 +366,28 @@ def test_a_page_whose_kernel_died_too_early_says_so_once(
     expect(alert).to_have_count(1, timeout=60_000)
     expect(alert).to_contain_text("This page cannot be shown just now.")
     visitor.shoot("voila-failed")
+
+
+@pytest.mark.faults
+@pytest.mark.req("LIVE-7")
+def test_a_page_that_comes_after_its_kernel_ended_offers_to_load_it_again(
+    make_app: MakeApp, make_visitor: MakeVisitor
+) -> None:
+    soon = ["--PageKernels.never_seen_s=2", "--PageKernels.cull_interval=1"]
+    app = make_app(options=["--", *soon])
+    visitor = make_visitor(app=app)
+    visitor.console.allow(r"404|does not exist")
+
+    def late(route: Route) -> None:
+        app.expect_kernels(0)
+        route.continue_()
+
+    visitor.page.route("**/voila.js", late)
+    visitor.page.goto(app.url(), timeout=FIRST_LOOK_S * 1000)
+    ended = visitor.page.get_by_role("alert")
+    expect(ended).to_be_visible()
+    expect(ended).to_contain_text("This page waited too long to be shown.")
+    assert ended.bounding_box() == {"x": 0, "y": 0, **DESKTOP}, "the page below has no words for it"
+    visitor.shoot("voila-ended")
+    with visitor.page.expect_navigation(timeout=FIRST_LOOK_S * 1000):
+        ended.get_by_role("link", name="Load it again").click()

@@ -48,3 +48,21 @@ async def test_a_kernel_ends_some_time_after_its_page_left_or_did_not_come(
         await kernels.cull_kernel_if_idle("one")
         now.s += 1
     assert kernels.ended_after_s == ends_after_s(idle_s)
+
+
+@pytest.mark.req("LIVE-7")
+async def test_a_page_that_took_long_to_make_has_all_its_time_to_come(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = SimpleNamespace(s=0.0)
+    monkeypatch.setattr(page_kernels, "time", SimpleNamespace(monotonic=lambda: now.s))
+    kernels = Kernels(cull_idle_timeout=600, never_seen_s=NEVER_SEEN_S)
+    kernel = SimpleNamespace(execution_state="busy")
+    kernels._kernels["one"] = kernel
+    kernels._kernel_connections["one"] = 0
+    while kernels.ended_after_s is None and now.s < 1000:
+        # Two cells, and a moment between them.
+        kernel.execution_state = "busy" if now.s < 45 or 50 <= now.s < 100 else "idle"
+        await kernels.cull_kernel_if_idle("one")
+        now.s += 1
+    assert kernels.ended_after_s == 100 + NEVER_SEEN_S

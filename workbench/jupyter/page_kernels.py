@@ -62,6 +62,7 @@ class PageKernels(AsyncMappingKernelManager):
         super().__init__(**options)  # type: ignore[no-untyped-call]  # it says nothing
         self._seen: set[str] = set()
         self._alone_since: dict[str, float] = {}
+        self._ready_since: dict[str, float] = {}  # its page may come: it runs no cell
 
     @property
     def is_full(self) -> bool:
@@ -78,6 +79,7 @@ class PageKernels(AsyncMappingKernelManager):
         """Forget a kernel that ended."""
         self._seen.discard(kernel_id)
         self._alone_since.pop(kernel_id, None)
+        self._ready_since.pop(kernel_id, None)
         return super().remove_kernel(kernel_id, *arguments, **options)
 
     async def cull_kernel_if_idle(self, kernel_id: str) -> None:
@@ -88,9 +90,13 @@ class PageKernels(AsyncMappingKernelManager):
         now = time.monotonic()
         alone_s = now - self._alone_since.setdefault(kernel_id, now)
         kernel = self._kernels[kernel_id]
-        busy = getattr(kernel, "execution_state", None) == "busy"  # perhaps it makes its page
         limit_s: float = self.cull_idle_timeout
         if kernel_id not in self._seen:
-            limit_s = max(limit_s, self.never_seen_s) if busy else self.never_seen_s
+            # While it is busy it perhaps makes its page, which takes long on a slow machine.
+            limit_s = max(limit_s, self.never_seen_s)
+            if getattr(kernel, "execution_state", None) == "busy":
+                self._ready_since.pop(kernel_id, None)
+            elif now - self._ready_since.setdefault(kernel_id, now) >= self.never_seen_s:
+                limit_s = self.never_seen_s
         if alone_s >= limit_s:
             await self.shutdown_kernel(kernel_id)  # type: ignore[no-untyped-call]  # likewise
