@@ -166,7 +166,7 @@ class Bench:
     def expect_live(self) -> None:
         expect(self.find("live")).to_have_attribute("data-state", "live", timeout=30_000)
 
-    def expect_all_completed(self, count: int, *, within_s: float = 60) -> None:
+    def expect_all_completed(self, count: int, *, within_s: float = 120) -> None:
         expect(self.cards("completed")).to_have_count(count, timeout=within_s * 1000)
         expect(self.cards()).to_have_count(count)
 
