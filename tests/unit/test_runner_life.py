@@ -88,7 +88,10 @@ def test_closing_with_wait_does_not_forget_what_a_slow_disk_has_not_queued_yet(
 
         def work() -> None:
             time.sleep(1.5)
-            done.set_result(promote().result())
+            try:
+                done.set_result(promote().result())
+            except Exception as error:  # noqa: BLE001 - raised where it is waited for
+                done.set_exception(error)
 
         threading.Thread(target=work).start()
         return done

@@ -61,7 +61,11 @@ class Pulse:
                 if self._stopped:
                     return
                 self._wanted = False
-                self._not_before = loop.time() + await self._guarded(loop)
+                self._hurry.clear()
+                begun = loop.time()
+                gap_s = await self._guarded(loop)
+                # An urgent beat that came meanwhile keeps no distance either.
+                self._not_before = 0.0 if self._hurry.is_set() else begun + gap_s
         finally:
             self._task = None
 

@@ -195,14 +195,15 @@ class Runner:
     async def _drain(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            self._changed.clear()
-            due = loop.time() - _CLOCKS_DIFFER_S
-            await self._dues.settle()
-            await self._claims.settle()
-            # What was due before both, and was not claimed, was cancelled, is elsewhere, or is
-            # queued behind what runs here.
-            self._retries = {id: at for id, at in self._retries.items() if at > due}
             held_back = any(circuit.wait_s() > 0 for circuit in self._circuits.values())
+            overdue = loop.time() - _CLOCKS_DIFFER_S
+            if any(at <= overdue for at in self._retries.values()):
+                await self._promote_at_last()
+            await self._claims.settle()
+            self._changed.clear()
+            # What was overdue and was not claimed was cancelled, is elsewhere, or is queued behind
+            # what runs here.
+            self._retries = {id: at for id, at in self._retries.items() if at > overdue}
             if not (self._runs or self._retries or held_back):
                 return
             try:
@@ -273,12 +274,22 @@ class Runner:
         """Queue what is due, and set the timer for what is due next."""
         self._timers.pop("due", None)
         try:
-            due = await written(self._store.promote_due())
+            await self._promote_due()
         except StoreError as error:
             return self._refused("queueing what is due", error, self._dues)
+        return _PROMOTE_GAP_S
+
+    async def _promote_due(self) -> None:
+        due = await written(self._store.promote_due())
         if due is not None:
             self._due_in(max(0.0, (due - self._clock.now_ms()) / 1000))
-        return _PROMOTE_GAP_S
+
+    async def _promote_at_last(self) -> None:
+        """Queue what is overdue before closing; what the store refuses stays for the next start."""
+        try:
+            await self._promote_due()
+        except StoreError as error:
+            self._context.note("warning", f"Closing leaves a retry behind: {error}", kind="store")
 
     # -- claiming ---------------------------------------------------------------------------------
 
