@@ -22,7 +22,7 @@ del BaseComm._reply_subshell_for
 
 TOLD = "[e.text for e in ws.debug.entries(kind='callback') if 'have to wait for it' in e.text]"
 
-UNTIL_TOLD = """
+UNTIL_LET_GO = """
 import pathlib
 while not pathlib.Path("go-on").exists(): time.sleep(0.05)
 """
@@ -54,12 +54,14 @@ def test_a_kernel_without_subshells_is_left_alone(tmp_path: Path) -> None:
         assert kernel.value("w._channel.pin.state") == "none"
         assert set(kernel.value("threads")) == {"MainThread"}
         assert kernel.value("'_reply_subshell_for' in vars(w.comm)") is False
-        with kernel.busy(UNTIL_TOLD) as cell:  # then a click waits, and is not lost
+        with kernel.busy(UNTIL_LET_GO) as cell:  # then a click waits, and is not lost
             rid = page.send("trash")
+            time.sleep(1.0)  # in which another thread would have answered it
             assert not page.answered(rid)
+            assert not cell.ended
             (tmp_path / "go-on").touch()
             assert page.answer(rid)["ok"]
-            assert cell.ended
+            until(lambda: cell.ended, "the cell ends by itself")
 
 
 def test_an_older_kernel_follows_the_header_of_the_page(tmp_path: Path) -> None:
@@ -119,16 +121,18 @@ def test_a_pin_that_was_given_up_too_early_is_made_again(tmp_path: Path) -> None
         rid = page.send("hello", {"version": VERSION})
         until(lambda: kernel.value("w._channel.pin.state") == "undone", "the pin is given up")
         assert kernel.value("'_reply_subshell_for' in vars(w.comm)") is False
+        other = kernel.widget("other")
+        assert kernel.value("other._channel.pin.state") == "none"
         kernel.run("in_time.set()")
         assert page.answer(rid)["ok"]
         until(lambda: kernel.value("w._channel.pin.state") == "proven", "it is made again")
+        assert kernel.value("other._channel.pin.state") == "proven"
+        another = settled(other)
         with kernel.busy("time.sleep(600)") as cell:
-            assert page.call("trash") == {"items": []}
+            assert page.call("trash") == another.call("trash") == {"items": []}
             assert not cell.ended
-        until(
-            lambda: kernel.value("[e.text for e in ws.debug.entries() if 'were late' in e.text]"),
-            "the event log says so",
-        )
+        told = "[e.level for e in ws.debug.entries() if 'were late' in e.text]"
+        until(lambda: kernel.value(told) == ["info"], "the event log says so")
         kernel.run("w.close()")
         assert kernel.value("w._channel.pin.state") == "undone"
 

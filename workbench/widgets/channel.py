@@ -496,7 +496,9 @@ class Channel:
             )
 
     def _route_is_back(self, _: None) -> None:
-        self._log("Messages of pages do arrive on a thread of their own: they were late.", "")
+        self._log(
+            "Messages of pages do arrive on a thread of their own: they were late.", "", "info"
+        )
 
     def _probe(self) -> None:
         self._probes += 1

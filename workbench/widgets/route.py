@@ -38,6 +38,11 @@ _METHOD = "_reply_subshell_for"
 _subshells: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
 # Per manager whether what was routed has arrived, once that is known.
 _known: weakref.WeakKeyDictionary[Any, bool] = weakref.WeakKeyDictionary()
+# The engine's thread, the kernel's shell channel thread and our subshell change what is known, the
+# states of pins, and this: the pins of a manager that had to go, or were never made. (Re-entrant: a
+# widget that is collected may be closed in the middle of it.)
+_lock = threading.RLock()
+_given_up: weakref.WeakKeyDictionary[Any, weakref.WeakSet[Pin]] = weakref.WeakKeyDictionary()
 
 
 class Pin:
@@ -70,11 +75,13 @@ class Pin:
         self._on_doubt = on_doubt
         self._on_failure = on_failure
         self._routed = 0
-        self._given_up = False
         self._manager = _manager_of(comm)
-        if self._manager is not None and _known.get(self._manager, True):
-            setattr(comm, _METHOD, self._route)
-            self.state = "proven" if self._manager in _known else "pinned"
+        if self._manager is not None:
+            with _lock:
+                if _known.get(self._manager, True):
+                    self._make("proven" if self._manager in _known else "pinned")
+                else:
+                    _given_up.setdefault(self._manager, weakref.WeakSet()).add(self)
 
     def arrived(self) -> bool:
         """Note that a message came through to the callback, on the calling thread.
@@ -84,14 +91,18 @@ class Pin:
         bool
             True where that shows that the route was given up too early: it is there again.
         """
-        late = self._given_up and is_own_thread()
-        if late:
-            self._given_up = False
-            setattr(self._comm, _METHOD, self._route)
-        if late or (self.state == "pinned" and self._routed):
-            self.state = "proven"
-            _known[self._manager] = True
-        return late
+        with _lock:
+            found = _given_up.get(self._manager, ()) if self._manager is not None else ()
+            if self in found and is_own_thread():
+                for pin in list(found):
+                    pin._make("proven")
+                _given_up.pop(self._manager)
+                _known[self._manager] = True
+                return True
+            if self.in_doubt():
+                self.state = "proven"
+                _known[self._manager] = True
+            return False
 
     def in_doubt(self) -> bool:
         """Tell whether messages were routed and none has arrived so far."""
@@ -112,19 +123,30 @@ class Pin:
                 return True
             if step == 0:
                 ask_for_echo()
-        _known[self._manager] = False
-        self.undo()
-        self._given_up = True
+        with _lock:
+            if not self.in_doubt():
+                return True  # it came just now
+            _known[self._manager] = False
+            self._undo()
+            _given_up.setdefault(self._manager, weakref.WeakSet()).add(self)
         return False
 
     def undo(self) -> None:
-        """Give the comm its own route back. Safe to call twice, from any thread."""
-        self._given_up = False
-        if self.state not in ("pinned", "proven"):
-            return
-        self.state = "undone"
-        # Deleted, and not set back: the class's own method is below.
-        vars(self._comm).pop(_METHOD, None)
+        """Give the comm its own route back for good. Safe to call twice, from any thread."""
+        with _lock:
+            if self._manager is not None:
+                _given_up.get(self._manager, weakref.WeakSet()).discard(self)
+            self._undo()
+
+    def _make(self, state: str) -> None:
+        setattr(self._comm, _METHOD, self._route)
+        self.state = state
+
+    def _undo(self) -> None:
+        if self.state in ("pinned", "proven"):
+            self.state = "undone"
+            # Deleted, and not set back: the class's own method is below.
+            vars(self._comm).pop(_METHOD, None)
 
     def _route(self, *args: Any, **kwargs: Any) -> Any:
         """Stand in for ``comm._reply_subshell_for(data, default)``."""
