@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 # A wake can only be lost if this process's engine stalls; then a look now and then still ends it.
 _LOOK_AGAIN_S = 10.0
 # A notebook's stop button counts when the kernel's loop next does anything (tornado's add_callback
-# does not wake it from a signal handler): where nothing else comes, this does.
+# does not wake it from a signal handler): where nothing else happens, a timer turns it over.
 _STOP_AGAIN_S = 0.2
 
 
@@ -85,21 +85,26 @@ async def wakeups(engine: Engine) -> AsyncIterator[asyncio.Event]:
         with contextlib.suppress(RuntimeError):  # the waiting loop was closed meanwhile
             loop.call_soon_threadsafe(woken.set)
 
+    timer: asyncio.TimerHandle
+
+    def turn() -> None:
+        nonlocal timer
+        timer = loop.call_later(_STOP_AGAIN_S, turn)
+
+    turn()
     unsubscribe = engine.subscribe(wake, at_end=True)
     try:
         yield woken
     finally:
         unsubscribe()
+        timer.cancel()
 
 
 async def next_wake(woken: asyncio.Event) -> None:
     """Wait for the next wake (or a moment, see `_LOOK_AGAIN_S`) and clear it."""
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + _LOOK_AGAIN_S
-    while not woken.is_set() and loop.time() < deadline:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_STOP_AGAIN_S):
-                await woken.wait()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_LOOK_AGAIN_S):
+            await woken.wait()
     woken.clear()
 
 
