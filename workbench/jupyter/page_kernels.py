@@ -84,6 +84,8 @@ class PageKernels(AsyncMappingKernelManager):
 
     async def cull_kernel_if_idle(self, kernel_id: str) -> None:
         """End a kernel that no page has been connected to for long enough."""
+        if kernel_id not in self._kernels:
+            return  # it ended while another one was shut down
         if self._kernel_connections.get(kernel_id):
             self._alone_since.pop(kernel_id, None)
             return
