@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.lab_world import LabPage, OpenNotebook, eventually
+from tests.browser.lab_world import LabPage, OpenNotebook, drawn, eventually
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator
@@ -32,7 +32,6 @@ bench.config.update(width=64, height=64)
 CELLS = [WORLD, "bench", "print('the cell below')"]
 CARD = "[data-testid=generation]"
 COMPLETED = f"{CARD}[data-status=completed]"
-DRAWN = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
 # What commands of the notebook would change.
 NOTEBOOK = """
   const {content} = panel;
@@ -89,7 +88,7 @@ def focus_in_view(element: Locator) -> None:
     element.scroll_into_view_if_needed()
     element.focus()
     element.page.wait_for_timeout(150)
-    element.page.evaluate(DRAWN)  # however late it heard of that
+    drawn(element.page)  # however late it heard of that
 
 
 def check_keys(notebook: OpenNotebook, place: str, focus: Callable[[], None]) -> None:
@@ -131,7 +130,7 @@ def test_no_key_pressed_in_the_widget_is_a_command_of_the_notebook(make_lab: Any
     close_overlays(notebook)
 
     def in_menu() -> None:
-        lab.page.evaluate(DRAWN)  # what was chosen closes it
+        drawn(lab.page)  # what was chosen closes it
         if not lab.page.locator(".wbx-drop").is_visible():
             close_overlays(notebook)
             focus_in_view(root.get_by_test_id("batch-menu").first)
@@ -177,7 +176,7 @@ def test_keys_in_a_drawer_stay_there_and_escape_closes_it(make_lab: Any) -> None
     expect(drawer).to_be_visible()
 
     def in_drawer() -> None:
-        lab.page.evaluate(DRAWN)  # the key before may have closed it just now
+        drawn(lab.page)  # the key before may have closed it just now
         if drawer.count() == 0:
             button.focus()
             lab.page.keyboard.press("Enter")
@@ -188,6 +187,13 @@ def test_keys_in_a_drawer_stay_there_and_escape_closes_it(make_lab: Any) -> None
     lab.page.keyboard.press("Escape")
     expect(drawer).to_have_count(0)
     eventually(lambda: focused(lab.page)["testid"], lambda testid: testid == "open-topics")
+
+    # Somebody takes the focus away right after it came out, without giving it to anything.
+    lab.page.keyboard.press("Enter")
+    expect(drawer).to_be_visible()
+    lab.page.evaluate("document.activeElement.blur()")
+    lab.page.keyboard.press("Escape")
+    expect(drawer).to_have_count(0)
 
 
 @pytest.mark.req("LAY-9")
@@ -308,7 +314,7 @@ def test_the_lightbox_and_the_menus_open_over_the_whole_page(lab: LabPage) -> No
     # The last card that is in view: its menu is longer than what is left of the output.
     lab.page.set_viewport_size({"width": 1100, "height": 620})
     lab.page.wait_for_timeout(300)
-    lab.page.evaluate(DRAWN)  # it has its new size then, however slow the page is
+    drawn(lab.page)  # it has its new size then, however slow the page is
     for testid in ("image-menu", "batch-menu", "header-more", "topic-menu"):
         if testid == "header-more":
             set_width(root, 420)

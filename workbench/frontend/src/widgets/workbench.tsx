@@ -139,7 +139,7 @@ function Part({ children, ...part }: PartProps & { children: ComponentChildren }
   const panel = useRef<HTMLElement>(null);
   const isOut = out === side;
   const docked = layout.docked[side];
-  useDrawerFocus(panel, isOut);
+  useDrawerFocus(panel, isOut, closeDrawer);
   if (docked && !layout.open[side]) {
     return (
       <aside class="wbx-rail-panel" data-side={side}>
@@ -192,21 +192,26 @@ function Part({ children, ...part }: PartProps & { children: ComponentChildren }
 }
 
 /** A drawer that comes out takes the focus, and gives it back when it goes. */
-function useDrawerFocus(panel: { current: HTMLElement | null }, isOut: boolean): void {
+function useDrawerFocus(panel: { current: HTMLElement | null }, isOut: boolean, close: () => void): void {
   useLayoutEffect(() => {
     if (!isOut) return undefined;
     const before = document.activeElement;
     const takeFocus = (): void => panel.current?.focus({ preventScroll: true });
     takeFocus();
     // JupyterLab, told of the press that opened this, may focus a cell after it. Nobody asked for
-    // that: until the next press or key the focus comes back, or Escape would not close the drawer.
+    // that: until the next press or key the focus comes back. An Escape before any other is the
+    // drawer's, wherever the focus is.
     const untilInput = new AbortController();
     const options = { capture: true, signal: untilInput.signal };
     const stolen = (event: FocusEvent): void => {
       if (!panel.current?.contains(event.target as Node)) takeFocus();
     };
-    document.addEventListener("focusin", stolen, options);
-    for (const input of ["pointerdown", "keydown"]) window.addEventListener(input, () => untilInput.abort(), options);
+    addEventListener("focusin", stolen, options);
+    const input = (event: Event): void => {
+      untilInput.abort();
+      if ((event as KeyboardEvent).key === "Escape") close();
+    };
+    for (const kind of ["pointerdown", "keydown"]) addEventListener(kind, input, options);
     return () => {
       untilInput.abort();
       // The part below is inert until this rendering is done.
