@@ -339,3 +339,12 @@ def eventually(
         if time.monotonic() > deadline:
             raise AssertionError(f"still {value!r} after {within_s:g} s")
         time.sleep(every_s)
+
+
+def drawn(page: Page) -> None:
+    """Wait for two frames: what was changed is on the screen then, unless it moves there."""
+    page.evaluate(
+        """async () => {
+          for (let frame = 0; frame < 2; frame++) await new Promise(requestAnimationFrame);
+        }"""
+    )

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import pytest
 from playwright.sync_api import Locator, expect
 
+from tests.browser.lab_world import drawn
+
 if TYPE_CHECKING:
     from tests.browser.conftest import MakeLab
     from tests.browser.lab_world import LabPage, OpenNotebook
@@ -194,15 +196,6 @@ class Checks:
     def end(self, *, states: int) -> None:
         assert len(self.states) >= states, self.states
         assert not self.found, f"{len(self.found)} violations\n" + "\n".join(self.found)
-
-
-def drawn(page: Any) -> None:
-    """Until what was changed is on the screen. (These pages have no transitions.)"""
-    page.evaluate(
-        """async () => {
-          for (let frame = 0; frame < 2; frame++) await new Promise(requestAnimationFrame);
-        }"""
-    )
 
 
 def opened(lab: LabPage) -> tuple[OpenNotebook, Locator]:

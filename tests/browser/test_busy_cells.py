@@ -44,11 +44,15 @@ CLICK = """async root => {
 def test_a_prompt_is_taken_and_its_pictures_grow_while_cells_run(make_lab: MakeLab) -> None:
     lab = make_lab(viewport=WIDE)
     bench = Bench.start(lab, SMALL)
-    bench.find("prompt").fill("a lighthouse, no cell runs")
-    usual = bench.root.evaluate(CLICK)
-    assert usual is not None, "no answer while no cell runs"
-    within_ms = max(WITHIN_MS, 2 * usual["acknowledged"])
-    asked = 1
+    usual = []
+    for _ in range(4):
+        bench.find("prompt").fill("a lighthouse, no cell runs")
+        took = bench.root.evaluate(CLICK)
+        assert took is not None, "no answer while no cell runs"
+        usual.append(took["acknowledged"])
+    asked = len(usual)
+    del usual[0]  # the first click of a page takes longer than any other
+    within_ms = min(max(WITHIN_MS, 2 * min(usual)), 2_900)  # after 3 s the page asks again
     for kind, code in CELLS.items():
         said = f"the {kind} one has ended"
         running = bench.notebook.insert_and_run(

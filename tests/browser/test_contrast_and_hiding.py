@@ -7,12 +7,11 @@ from playwright.sync_api import Locator, expect
 
 from tests.browser.bench_page import Bench
 from tests.browser.conftest import MakeLab
-from tests.browser.lab_world import LabPage, eventually
+from tests.browser.lab_world import LabPage, drawn, eventually
 from tests.browser.test_accessibility import (
     CARD,
     WIDE,
     Checks,
-    drawn,
     opened,
     set_width,
     show_foxes,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, expect
 
 from tests.browser.conftest import MakeLab
-from tests.browser.lab_world import LabPage, OpenNotebook, eventually
+from tests.browser.lab_world import LabPage, OpenNotebook, drawn, eventually
 
 pytestmark = pytest.mark.faults  # an attack
 
@@ -156,14 +156,6 @@ def scroll_through(root: Locator) -> dict[str, str]:
 
     eventually(at_end, bool, within_s=120)
     return seen
-
-
-def drawn(page: Page) -> None:
-    page.evaluate(
-        """async () => {
-          for (let frame = 0; frame < 2; frame++) await new Promise(requestAnimationFrame);
-        }"""
-    )
 
 
 @pytest.mark.req("PRM-2", "TOP-1", "LAY-10")

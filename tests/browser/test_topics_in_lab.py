@@ -9,8 +9,7 @@ from playwright.sync_api import expect
 
 from tests.browser.bench_page import WIDE, Bench
 from tests.browser.conftest import MakeLab
-from tests.browser.lab_world import eventually
-from tests.browser.test_accessibility import drawn
+from tests.browser.lab_world import drawn, eventually
 
 SMALL = "wb.Workbench(ws).config.update(n=2, width=64, height=64)"
 LONG_AND_SHORT = """

@@ -209,18 +209,22 @@ class World:
         self.server.reply = reply
         return held
 
-    def hold_from_the_submission_on(self) -> threading.Event:
-        """Hold all answers since the submission until the event is set; costs are charged."""
+    @contextmanager
+    def answers_held(self) -> Iterator[None]:
+        """Hold all answers since the submission until the block ends; costs are charged."""
         gate, answered = threading.Event(), self.server.reply
 
         def reply(seen: Seen, fault: Fault) -> Any:
             answer = answered(seen, fault)
             if self.names_prompts or self.server.images_charged:
-                gate.wait(PATIENCE_S)
+                assert gate.wait(PATIENCE_S)
             return answer
 
         self.server.reply = reply
-        return gate
+        try:
+            yield
+        finally:
+            gate.set()
 
     def left(self) -> int:
         """How many jobs go on by themselves."""

@@ -116,14 +116,13 @@ def test_a_kill_around_a_picture_that_comes_after_its_cancel(
 ) -> None:
     """What is made although nobody wants it any more is kept, if it was paid for."""
     with world(tmp_path, DIALECTS[name], nursery) as here:
-        answers = here.hold_from_the_submission_on()
-        batch = here.submit("the fox")
-        first = here.begin("after_late")
-        here.until(lambda: here.names_prompts or here.server.images_charged, "the submission")
-        wanted = [one.id for one in here.here.generations(batch)]
-        here.here.cancel(*wanted)
-        time.sleep(0.25)  # time to hear of it, which decides nothing: the cancel is stored
-        answers.set()
+        with here.answers_held():
+            batch = here.submit("the fox")
+            first = here.begin("after_late")
+            here.until(lambda: here.names_prompts or here.server.images_charged, "the submission")
+            wanted = [one.id for one in here.here.generations(batch)]
+            here.here.cancel(*wanted)
+            time.sleep(0.25)  # time to hear of it, which decides nothing: the cancel is stored
         here.until(lambda: first.was_killed or here.left() == 0, "its end")
         here.begin()
         here.until(lambda: here.left() == 0, "the end of the job")

@@ -135,6 +135,7 @@ def test_a_soak_leaves_nothing_behind_and_grows_nowhere(crew: Crew, tmp_path: Pa
     # The first quarter fills caches and pools, and so many requests do, however long they take;
     # from then on everything has its place.
     settled = [one for one in samples[len(samples) // 4 :] if one["submitted"] > SETTLED]
+    assert len(settled) >= 3, samples
     begun, ended = settled[: len(settled) // 3], settled[-len(settled) // 3 :]
     print(begun[0], ended[-1], found)
     for what in ("threads", "fds", "tasks", "subscribers"):

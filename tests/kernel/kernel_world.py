@@ -143,10 +143,16 @@ class Kernel:
     def busy(self, code: str) -> Iterator[Cell]:
         """Run `code`, which says "busy" and takes long, meanwhile; it is interrupted at the end."""
         cell = self.start(f"print('busy', flush=True)\n{code}")
-        until(lambda: "busy" in cell.text, "the cell begins")
-        time.sleep(1.5)  # so that a ping was published while it runs
-        assert not cell.ended
-        yield cell
+        try:
+            until(lambda: "busy" in cell.text, "the cell begins")
+            time.sleep(1.5)  # so that a ping was published while it runs
+            assert not cell.ended
+            yield cell
+        finally:  # also when a test fails: the next one may use the same kernel
+            self._interrupt(cell)
+
+    def _interrupt(self, cell: Cell) -> None:
+        """Interrupt the kernel until `cell` has ended."""
         for _ in range(30):  # one alone may hit a callback instead of the cell
             if cell.ended:
                 return

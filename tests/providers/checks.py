@@ -64,14 +64,22 @@ def told_in(text: str, *words: str) -> bool:
     return all(one in text for one in words)
 
 
-def assert_put_off(batch: wb.Batch, server: Any, seconds: float) -> None:
-    """Check that a call which failed in passing is to be sent again after so long, not before."""
+def _posted(server: Any) -> list[Any]:
+    return [seen for seen in server.requests if seen.method == "POST"]
+
+
+def assert_put_off(
+    batch: wb.Batch, server: Any, seconds: float, calls: Callable[[Any], list[Any]] = _posted
+) -> None:
+    """Check that a call which failed in passing is to be sent again after so long.
+
+    That this time is kept is proved by tests/unit/test_runner_jobs.py.
+    """
     (waiting,) = batch.generations
     until(lambda: waiting.record.detail_key == "retrying", "another try is planned")
     told = waiting.record.detail_args["seconds"]
     assert seconds <= told <= seconds + 2, told  # rounded up, and spread by a bit
-    calls = [seen for seen in server.requests if seen.method == "POST"]
-    assert len(calls) == 1
+    assert len(calls(server)) == 1
     batch.cancel()
     assert only(batch).status == "cancelled"
 

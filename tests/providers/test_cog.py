@@ -289,6 +289,8 @@ def test_images_go_in(ws, server):
 def test_steps_reach_the_generation_while_the_call_lasts(ws, server):
     added(ws, server)
     before = len(server.runs)
+    for step in range(1, 5):
+        (server.folder / f"step-{step}").unlink(missing_ok=True)
     prompt = "a fox, step by step"
     (generation,) = ws.generate(prompt, model=MODEL, steps=4).generations
     for step in range(1, 4):

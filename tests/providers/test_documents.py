@@ -14,7 +14,7 @@ import pytest
 from tests.providers.comparison import Vendor, check
 from tests.providers.official import FORM, given, shipped
 from tests.providers.openai.world import MODEL, added
-from tests.providers.world import ended, noted
+from tests.providers.world import ended, wait_noted
 from workbench.testing.emulators.openai import FORMS, JSON_EDIT, TAKES
 from workbench.testing.pictures import png
 
@@ -139,7 +139,7 @@ def test_an_edit_has_the_fields_of_a_form_and_says_what_it_left_out(ws, openai):
         *("output_format", "output_compression", "image"),
     }
     assert set(fields) <= set(inspect.signature(Images.edit).parameters)
-    assert noted(ws, "takes no moderation with images: it was left out")
+    wait_noted(ws, "takes no moderation with images: it was left out")
     ended(ws.generate("a hat", model=MODEL, **every))
     assert openai.requests[1].json()["moderation"] == "low"
 

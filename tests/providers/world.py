@@ -76,10 +76,9 @@ def error_of(batch: wb.Batch):  # type: ignore[no-untyped-def]
     return generation.error
 
 
-def noted(ws: Any, words: str) -> bool:
-    """Whether the log says it: a remark may come after the end of its job."""
+def wait_noted(ws: Any, words: str) -> None:
+    """Wait until the log says it: a remark may come after the end of its job."""
     until(lambda: any(words in repr(entry) for entry in ws.debug.entries()), f"{words!r} in a log")
-    return True
 
 
 def preview_of(ws: Any, generation: wb.Generation) -> bytes | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -163,23 +164,32 @@ def test_a_look_up_finds_what_was_sent(opening: Open) -> None:
 
 @pytest.mark.req("TOK-5")
 def test_absent_means_not_sent_only_after_the_quiet_time(opening: Open) -> None:
-    answers: list[object] = [LOST, JobRef("second", resumable=True)]
+    def provider_with(name: str, quiet_s: float) -> FakeProvider:
+        answers: list[object] = [LOST, JobRef("second", resumable=True)]
 
-    def submit(request):
-        answer = answers.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+        def submit(request):
+            answer = answers.pop(0)
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        policy = IdempotencyPolicy(Idempotency.LOOKUP, quiet_s=quiet_s)
+        return FakeProvider(name, idempotency=policy, on_submit=submit)
 
     # By a clock that the test turns: a quiet time of this machine's could be over unseen.
-    policy = IdempotencyPolicy(Idempotency.LOOKUP, quiet_s=LONG_QUIET_S)
-    provider = FakeProvider(idempotency=policy, on_submit=submit)
-    here = opening(provider)
-    batch = here.submit()
+    provider, sooner = provider_with("fake", LONG_QUIET_S), provider_with("sooner", 100.0)
+    here = opening(provider, sooner)
+    batch, other = here.submit(), here.submit(provider="sooner")
     here.wait_detail(batch, "waiting_for_provider")
+    here.wait_detail(other, "waiting_for_provider")
+    here.clock.ahead_ms = 200_000
+    here.submit(provider="nobody")  # any change of the feed has the runner look at the time
+    here.ended(other)  # it has looked
+    time.sleep(0.3)  # time to send this one, too, if it takes its quiet time for over
+    assert here.detail(batch) == "waiting_for_provider"
     assert len(provider.requests) == 1
     here.clock.ahead_ms = 400_000
-    here.submit(provider="nobody")  # any change of the feed has the runner look at the time
+    here.submit(provider="nobody")
     here.ended(batch)
     first, second = here.attempts(batch)
     assert (first.state, second.state) == ("abandoned", "done")

@@ -26,7 +26,7 @@ def elsewhere() -> Iterator[Callable[[Callable[[], None]], threading.Thread]]:
     threads: list[threading.Thread] = []
 
     def start(work: Callable[[], None]) -> threading.Thread:
-        thread = threading.Thread(target=work)
+        thread = threading.Thread(target=work, daemon=True)
         threads.append(thread)
         thread.start()
         return thread

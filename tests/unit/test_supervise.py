@@ -8,13 +8,12 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
 
+from tests.waiting import until
 from workbench.jupyter import supervise
 
 REPOSITORY = Path(__file__).parents[2]
@@ -45,13 +44,6 @@ def part(name: str, code: str, folder: Path) -> supervise.Part:
 def pids(folder: Path) -> list[int]:
     path = folder / "pids"
     return [int(line) for line in path.read_text().split()] if path.exists() else []
-
-
-def wait_for(condition: Callable[[], object], within_s: float = 45) -> None:
-    deadline = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < deadline, "it never came"
-        time.sleep(0.02)
 
 
 class Supervised:
@@ -87,9 +79,9 @@ def test_a_worker_that_dies_is_started_again_and_the_server_is_not_touched(
         part("server", GOOD, tmp_path / "server"), part("worker", GOOD, tmp_path / "worker")
     )
     for count in (1, 2):
-        wait_for(lambda count=count: len(pids(tmp_path / "worker")) == count)
+        until(lambda count=count: len(pids(tmp_path / "worker")) == count)
         os.kill(pids(tmp_path / "worker")[-1], signal.SIGKILL)
-    wait_for(lambda: len(pids(tmp_path / "worker")) == 3)
+    until(lambda: len(pids(tmp_path / "worker")) == 3)
     both.stop.set()
     assert both.ended() == 0
     (server,) = pids(tmp_path / "server")
@@ -115,7 +107,7 @@ def test_a_worker_that_cannot_live_is_tried_with_longer_and_longer_pauses(
         said += capfd.readouterr().err
         return said.count("The worker ended (status 2)") >= 5
 
-    wait_for(told)
+    until(told)
     both.stop.set()
     both.ended()
     pauses = [float(line.split()[-2]) for line in said.splitlines() if "starts in" in line]
@@ -154,7 +146,7 @@ def test_a_part_that_does_not_want_to_end_is_killed_in_time(
     both = Supervised(
         part("server", GOOD, tmp_path / "server"), part("worker", STUBBORN, tmp_path / "worker")
     )
-    wait_for(lambda: pids(tmp_path / "worker"))
+    until(lambda: pids(tmp_path / "worker"))
     both.stop.set()
     assert both.ended() == 0, "it would have gone on for an hour"
     assert not psutil.pid_exists(pids(tmp_path / "worker")[0])
@@ -177,9 +169,9 @@ def test_when_the_supervisor_is_killed_its_parts_end_by_themselves(tmp_path: Pat
         """
     )
     process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path), str(REPOSITORY)])
-    wait_for(lambda: pids(tmp_path / "server") and pids(tmp_path / "worker"))
+    until(lambda: pids(tmp_path / "server") and pids(tmp_path / "worker"))
     process.kill()
     process.wait()
     for name in ("server", "worker"):
         (pid,) = pids(tmp_path / name)
-        wait_for((tmp_path / name / f"{pid}.done").exists)
+        until((tmp_path / name / f"{pid}.done").exists)

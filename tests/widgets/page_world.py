@@ -244,9 +244,17 @@ def page_threads() -> list[str]:
 
 
 class Slow:
-    """An operation that ends when it is told to."""
+    """An operation that ends when it is told to.
+
+    Attributes
+    ----------
+    within_s:
+        How long it waits for that. Less than closing a channel waits (`patient_ends`): an end that
+        waited for it would find it ended.
+    """
 
     def __init__(self) -> None:
+        self.within_s = 20.0
         self.begun: list[str] = []
         self.ended: list[str] = []
         self.go_on = threading.Event()
@@ -254,7 +262,7 @@ class Slow:
     def __call__(self, context: Context, args: dict[str, Any]) -> Answer:
         name = str(args.get("title") or args.get("id") or "")
         self.begun.append(name)
-        told = self.go_on.wait(20)
+        told = self.go_on.wait(self.within_s)
         self.ended.append(name)
         assert told
         return Answer({"begun": list(self.begun)})

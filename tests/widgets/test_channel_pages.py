@@ -96,11 +96,12 @@ def test_turns_that_somebody_sets_meanwhile_stay() -> None:
 def test_pings_come_while_a_page_answers_and_end_when_it_is_silent(wire: Wire) -> None:
     page = Page(wire)
     page.hello()
-    until(lambda: len(page.heard("ping")) >= 4, "pings")
+    until(lambda: len(page.heard("ping")) >= 6, "pings")
     times = [at for at, content in wire.sent if content.get("push") == "ping"]
-    # Not earlier than that; how much later they come is up to the machine.
+    gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
+    assert all(gap > PING_EVERY_S * 0.9 for gap in gaps)
     assert PING_EVERY_S < 1.0
-    assert all(later - earlier > PING_EVERY_S * 0.9 for earlier, later in itertools.pairwise(times))
+    assert min(gaps) < 2.0  # a machine pauses now and then, not each time
     numbers = [ping["n"] for ping in page.heard("ping")]
     assert numbers == list(range(1, len(numbers) + 1))
     assert wire.channel.pages == 1
@@ -189,6 +190,14 @@ def test_pages_of_two_widgets_and_of_one_follow_the_same_workspace(
         for page in pages:
             page.hello()
         topic = pages[0].call("topic.create", title="Foxes")["topic"]
+        # The desk takes the first topic that there is, which would go together with what follows.
+        for page in pages:
+            until(
+                lambda page=page: any(
+                    d["desk"]["topic_id"] == topic["id"] for d in page.heard("desk")
+                ),
+                "the desk takes it",
+            )
         pages[0].call("desk.set", n=7, topic_id=topic["id"], draft="typed")
         for page in pages:
             until(
@@ -466,8 +475,9 @@ def test_many_pages_that_come_ask_and_go_leave_nothing_and_fail_nothing(ws: Work
     with wired(ws) as (channel, wire):
         end = time.monotonic() + 3.0
 
-        def enough() -> bool:  # on a slow machine it takes longer
-            return time.monotonic() > end and channel.gate.counts.passed > 200
+        def enough() -> bool:  # on a slow machine it takes longer, but it ends in any case
+            now = time.monotonic()
+            return now > end and (channel.gate.counts.passed > 200 or now > end + 30)
 
         def torment(seed: int) -> None:
             chance = random.Random(seed)

@@ -42,7 +42,15 @@ from tests.providers.checks import (
     patience_with,
     shown_after,
 )
-from tests.providers.world import PUT_OFF, assert_nowhere, drained, fast, noted, only, shown_by
+from tests.providers.world import (
+    PUT_OFF,
+    assert_nowhere,
+    drained,
+    fast,
+    only,
+    shown_by,
+    wait_noted,
+)
 from tests.waiting import until
 from workbench.domain.jobs import Done, JobInput, Log
 from workbench.errors import ErrorKind, InvalidRequest, ProviderError
@@ -163,7 +171,7 @@ def test_moderation_is_a_block_and_says_why_in_the_log(ws, server, ends):
     error = only(ws.generate("a fox", model=MODEL)).error
     assert (error.kind, error.charged) == ("blocked", False)
     assert "content policy" in error.message
-    assert noted(ws, "Derivative Works Filter")
+    wait_noted(ws, "Derivative Works Filter")
     assert server.charges == []
 
 
@@ -245,7 +253,7 @@ def test_an_address_that_has_expired_leaves_an_unknown_outcome(ws, server):
     added(ws, server)
     made = only(ws.generate("a fox", model=MODEL))
     assert_unknown(ws, made)
-    assert noted(ws, "not where")
+    wait_noted(ws, "not where")
     assert len(paths(server)) == server.images_charged == 1
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import workbench as wb
-from tests.providers.checks import DRIPPING, told_in
+from tests.providers.checks import DRIPPING, assert_put_off, told_in
 from tests.providers.sdwebui.world import CANARY, MODEL, _request, added, calls, sent
 from tests.providers.world import PUT_OFF, ended, error_of, fast
 from tests.waiting import until
@@ -182,12 +182,7 @@ def test_a_passing_failure_is_tried_again(ws, server, fault):
 def test_what_retry_after_asks_for_is_waited(ws, server):
     added(ws, server)
     server.fault_of = only_calls(Fault(status=429, headers={"Retry-After": "300"}))
-    batch = ws.generate("a fox", model=MODEL, steps=2)
-    (waiting,) = batch.generations
-    until(lambda: waiting.record.detail_key == "retrying")
-    assert 300 <= waiting.record.detail_args["seconds"] <= 302  # rounded up, and spread by a bit
-    assert len(calls(server)) == 1
-    batch.cancel()
+    assert_put_off(ws.generate("a fox", model=MODEL, steps=2), server, 300, calls)
 
 
 @pytest.mark.req("PRV-7")
