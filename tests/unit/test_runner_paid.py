@@ -47,6 +47,19 @@ def opening(tmp_path: Path) -> Iterator[Open]:
         yield open_one
 
 
+def in_turn(*answers: object) -> Callable[[JobRequest], object]:
+    """What a provider does when asked: it gives these, or raises them, one after the other."""
+    left = list(answers)
+
+    def answer(request: JobRequest) -> object:
+        found = left.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    return answer
+
+
 def attempt(state: AttemptState, *, resumable: bool = False, at: int = 0) -> OpenAttempt:
     return OpenAttempt("a", "key", state, JobRef("r", resumable=resumable), None, at)
 
@@ -92,14 +105,7 @@ def test_a_paid_picture_goes_through_intent_and_reference_and_is_settled(opening
 
 @pytest.mark.req("TOK-5")
 def test_a_lost_answer_is_sent_again_under_the_same_key(opening: Open) -> None:
-    answers = [LOST, JobRef("remote", resumable=True)]
-
-    def submit(request):
-        answer = answers.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
+    submit = in_turn(LOST, JobRef("remote", resumable=True))
     provider = FakeProvider(idempotency=KEYED, on_submit=submit)
     here = opening(provider)
     batch = here.submit()
@@ -112,11 +118,7 @@ def test_a_lost_answer_is_sent_again_under_the_same_key(opening: Open) -> None:
 @pytest.mark.req("TOK-5")
 def test_a_refused_resend_does_not_say_that_the_first_was_not_charged(opening: Open) -> None:
     wrong = ProviderError(ErrorKind.AUTH, "The key is wrong.")
-    answers = [LOST, wrong, wrong, wrong, wrong]
-
-    def submit(request):
-        raise answers.pop(0)
-
+    submit = in_turn(LOST, wrong, wrong, wrong, wrong)
     here = opening(FakeProvider(idempotency=KEYED, on_submit=submit))
     batch = here.submit()
     generation = here.wait_detail(batch, "outcome_unknown")
@@ -165,15 +167,8 @@ def test_a_look_up_finds_what_was_sent(opening: Open) -> None:
 @pytest.mark.req("TOK-5")
 def test_absent_means_not_sent_only_after_the_quiet_time(opening: Open) -> None:
     def provider_with(name: str, quiet_s: float) -> FakeProvider:
-        answers: list[object] = [LOST, JobRef("second", resumable=True)]
-
-        def submit(request):
-            answer = answers.pop(0)
-            if isinstance(answer, Exception):
-                raise answer
-            return answer
-
         policy = IdempotencyPolicy(Idempotency.LOOKUP, quiet_s=quiet_s)
+        submit = in_turn(LOST, JobRef("second", resumable=True))
         return FakeProvider(name, idempotency=policy, on_submit=submit)
 
     # By a clock that the test turns: a quiet time of this machine's could be over unseen.
@@ -198,18 +193,8 @@ def test_absent_means_not_sent_only_after_the_quiet_time(opening: Open) -> None:
 
 
 def test_a_look_up_that_fails_is_asked_again_and_nothing_is_sent(opening: Open) -> None:
-    found: list[object] = [BUSY, JobRef("found", resumable=True)]
-
-    def submit(request):
-        raise LOST
-
-    def look_up(request):
-        answer = found.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    provider = FakeProvider(idempotency=LOOKUP, on_submit=submit, on_lookup=look_up)
+    look_up = in_turn(BUSY, JobRef("found", resumable=True))
+    provider = FakeProvider(idempotency=LOOKUP, on_submit=in_turn(LOST), on_lookup=look_up)
     here = opening(provider)
     batch = here.submit()
     here.ended(batch)
@@ -231,14 +216,7 @@ def test_a_lost_contact_while_polling_polls_again_and_sends_nothing(opening: Ope
 
 
 def test_a_clear_refusal_before_sending_is_tried_as_a_new_attempt(opening: Open) -> None:
-    answers: list[object] = [BUSY, JobRef("remote", resumable=True)]
-
-    def submit(request):
-        answer = answers.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
+    submit = in_turn(BUSY, JobRef("remote", resumable=True))
     provider = FakeProvider(idempotency=NONE, on_submit=submit)
     here = opening(provider)
     batch = here.submit()

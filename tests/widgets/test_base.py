@@ -17,7 +17,7 @@ import traitlets
 from ipywidgets.widgets.widget import _instances
 
 import workbench as wb
-from tests.waiting import until
+from tests.waiting import until, until_collected
 from workbench.widgets import base, bundle
 from workbench.widgets.base import WorkspaceWidget
 from workbench.workspace.workspace import Workspace
@@ -416,12 +416,7 @@ def test_a_closed_widget_leaves_nothing_behind(
     assert len(engine.hub._subscribers) == subscribers
     gone = weakref.ref(widget)
     del widget
-
-    def is_gone() -> bool:  # the engine's thread may just be done with it
-        gc.collect()
-        return gone() is None
-
-    until(is_gone, "nobody has the widget any more")
+    until_collected(gone, "the widget")
 
 
 def test_a_layout_that_was_given_outlives_the_widget(idle_ws: Workspace) -> None:

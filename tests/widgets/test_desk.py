@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import subprocess
 import sys
@@ -13,7 +12,7 @@ from typing import Any
 import pytest
 
 import workbench as wb
-from tests.waiting import until
+from tests.waiting import until, until_collected
 from workbench.widgets import desk as desk_module
 from workbench.widgets.desk import Desk
 from workbench.widgets.notebook import notebook_key
@@ -291,12 +290,7 @@ def test_a_desk_that_nobody_uses_is_freed_and_a_closed_one_says_so(idle_ws: Work
     stop()
     gone = weakref.ref(desk)
     del desk, stop
-
-    def is_gone() -> bool:  # the engine's thread may just be done with it
-        gc.collect()
-        return gone() is None
-
-    until(is_gone)
+    until_collected(gone, "the desk")
     desk = Desk.of(idle_ws, KEY)
     desk.change({"draft": "kept"})
     idle_ws.close()

@@ -14,7 +14,7 @@ It is a private name, so everything is done with care:
 - A wrong answer would make the comm deaf. The pin notes what it routes and what arrives; as long as
   nothing has, whoever uses it is told of the doubt, asks the page for an echo, and gives the pin up
   if that stays silent. What one comm has shown holds for all others of the process. What comes on
-  our subshell after that was only late: the pin is made again.
+  our subshell after that was only late: all pins that were given up are made again.
 - A subshell that somebody deleted is replaced.
 """
 
@@ -81,7 +81,7 @@ class Pin:
                 if _known.get(self._manager, True):
                     self._make("proven" if self._manager in _known else "pinned")
                 else:
-                    _given_up.setdefault(self._manager, weakref.WeakSet()).add(self)
+                    self._keep_given_up()
 
     def arrived(self) -> bool:
         """Note that a message came through to the callback, on the calling thread.
@@ -128,7 +128,7 @@ class Pin:
                 return True  # it came just now
             _known[self._manager] = False
             self._undo()
-            _given_up.setdefault(self._manager, weakref.WeakSet()).add(self)
+            self._keep_given_up()
         return False
 
     def undo(self) -> None:
@@ -141,6 +141,9 @@ class Pin:
     def _make(self, state: str) -> None:
         setattr(self._comm, _METHOD, self._route)
         self.state = state
+
+    def _keep_given_up(self) -> None:
+        _given_up.setdefault(self._manager, weakref.WeakSet()).add(self)
 
     def _undo(self) -> None:
         if self.state in ("pinned", "proven"):

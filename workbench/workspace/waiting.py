@@ -91,8 +91,8 @@ async def wakeups(engine: Engine) -> AsyncIterator[asyncio.Event]:
         nonlocal timer
         timer = loop.call_later(_STOP_AGAIN_S, turn)
 
-    turn()
     unsubscribe = engine.subscribe(wake, at_end=True)
+    turn()
     try:
         yield woken
     finally:
